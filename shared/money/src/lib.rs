@@ -1,1 +1,15 @@
-//! pesan-money
+//! Amounts of money that cannot go astray.
+//!
+//! A [`Money`] is an exact decimal in one [`Currency`]. Arithmetic is checked: it refuses to mix currencies and never
+//! rounds in silence. The only places that round are [`Money::round`] and [`Money::times`] (and so
+//! [`Money::line_total`]), once each, half-even, to the currency's minor unit. Splitting an amount with
+//! [`Money::allocate`] is exact: the parts always sum to the whole.
+
+mod currency;
+mod error;
+mod exact;
+mod money;
+
+pub use currency::Currency;
+pub use error::MoneyError;
+pub use money::Money;

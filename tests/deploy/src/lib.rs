@@ -1,0 +1,1 @@
+//! Reads what the deployment folder says and checks it against the house.

@@ -24,9 +24,7 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 #[must_use = "spans still buffered are lost without shutdown()"]
 pub struct Telemetry {
     provider: SdkTracerProvider,
-    /// Exports run apart from the service: they neither take its threads nor need it to be alive to flush. `None`
-    /// when nothing is exported, or after shutdown.
-    exporting: Option<Runtime>,
+    _exporting: Option<ExportRuntime>,
 }
 
 /// Starts logs and traces for this process; `service` is its name where `OTEL_SERVICE_NAME` gives none.
@@ -40,14 +38,12 @@ pub struct Telemetry {
 pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&config.log_filter)
         .with_context(|| format!("log filter {:?} is not understood", config.log_filter))?;
-    let exporting = if spans_are_wanted(|name| std::env::var(name).ok())? { Some(export_runtime()?) } else { None };
+    let exporting =
+        if spans_are_wanted(|name| std::env::var(name).ok())? { Some(ExportRuntime::start()?) } else { None };
 
     let mut provider = SdkTracerProvider::builder().with_resource(resource(service));
     if let Some(runtime) = &exporting {
-        // The exporter's channel lives on the runtime it is made in.
-        let _entered = runtime.enter();
-        let exporter = SpanExporter::builder().with_tonic().build().context("cannot configure the OTLP exporter")?;
-        provider = provider.with_batch_exporter(exporter);
+        provider = provider.with_batch_exporter(runtime.exporter()?);
     }
     let provider = provider.build();
 
@@ -63,29 +59,41 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
         .try_init()
         .context("telemetry can be started once per process")?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    Ok(Telemetry { provider, exporting })
+    Ok(Telemetry { provider, _exporting: exporting })
 }
 
 impl Telemetry {
     /// Hands the last spans to the collector, waiting at most five seconds for it.
-    pub fn shutdown(mut self) {
+    pub fn shutdown(self) {
         if let Err(error) = self.provider.shutdown_with_timeout(FLUSH_WITHIN) {
             warn!(%error, "some spans were not exported");
-        }
-        self.stop_exporting();
-    }
-
-    fn stop_exporting(&mut self) {
-        if let Some(runtime) = self.exporting.take() {
-            // Dropping a runtime blocks, which panics inside another one.
-            runtime.shutdown_background();
         }
     }
 }
 
-impl Drop for Telemetry {
+/// Exports run apart from the service: they neither take its threads nor need it to be alive to flush.
+struct ExportRuntime(Option<Runtime>);
+
+impl ExportRuntime {
+    fn start() -> anyhow::Result<Self> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).thread_name("otlp-export").enable_all().build();
+        runtime.map(|runtime| Self(Some(runtime))).context("cannot start the export thread")
+    }
+
+    /// The exporter's channel lives on the runtime it is made in.
+    fn exporter(&self) -> anyhow::Result<SpanExporter> {
+        let _entered = self.0.as_ref().map(Runtime::enter);
+        SpanExporter::builder().with_tonic().build().context("cannot configure the OTLP exporter")
+    }
+}
+
+impl Drop for ExportRuntime {
     fn drop(&mut self) {
-        self.stop_exporting();
+        // A runtime that is merely dropped blocks, and so panics within another one, where main usually is.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -97,15 +105,6 @@ fn traced<S>(exported: bool) -> impl tracing_subscriber::layer::Filter<S> {
         *metadata.level() <= least && (metadata.is_span() || exported)
     };
     FilterFn::new(wanted).with_max_level_hint(LevelFilter::INFO)
-}
-
-fn export_runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("otlp-export")
-        .enable_all()
-        .build()
-        .context("cannot start the export thread")
 }
 
 /// Who emits the spans. The environment overrides the defaults, and `OTEL_SERVICE_NAME` everything else.

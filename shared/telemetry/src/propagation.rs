@@ -97,3 +97,43 @@ fn read(traceparent: &str) -> Option<SpanContext> {
     );
     context.is_valid().then_some(context)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(read(VALID).as_ref().map(write).as_deref(), Some(VALID));
+        assert_eq!(trace_id(VALID), Some("0af7651916cd43dd8448eb211c80319c"));
+    }
+
+    #[test]
+    fn flags_we_do_not_know_are_dropped() {
+        let context = read("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff");
+        assert_eq!(context.as_ref().map(write).as_deref(), Some(VALID));
+    }
+
+    #[test]
+    fn only_the_exact_form_is_read() {
+        for malformed in [
+            "",
+            "00",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-00",
+            " 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-f7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0af7651916cd43dd8448eb211c8031é-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(trace_id(malformed), None, "{malformed:?}");
+        }
+    }
+}

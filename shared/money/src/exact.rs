@@ -1,4 +1,25 @@
-//! Integer arithmetic that a 128-bit product would overflow.
+//! Arithmetic that drops no digit.
+
+use rust_decimal::Decimal;
+
+/// `a + b`, or `None` where a decimal cannot hold it.
+pub(crate) fn add(a: Decimal, b: Decimal) -> Option<Decimal> {
+    // Near its 28 digits a decimal drops low digits to make room for high ones: the scale tells.
+    if let Some(sum) = a.checked_add(b).filter(|sum| sum.scale() >= a.scale().max(b.scale())) {
+        return Some(sum);
+    }
+    // The digits dropped may have been zeros. What does not fit into 128 bits here cannot fit into the 96 of a
+    // decimal: the finer of two normalized numbers of different scale ends in a digit that the sum keeps.
+    let (a, b) = (a.normalize(), b.normalize());
+    let mut scale = a.scale().max(b.scale());
+    let aligned = |number: Decimal| number.mantissa().checked_mul(10i128.pow(scale - number.scale()));
+    let mut sum = aligned(a)?.checked_add(aligned(b)?)?;
+    while scale > 0 && sum % 10 == 0 {
+        sum /= 10;
+        scale -= 1;
+    }
+    Decimal::try_from_i128_with_scale(sum, scale).ok()
+}
 
 /// `a × b ÷ divisor` as quotient and remainder, exact although the product may need 256 bits. `None` if the
 /// quotient needs more than 128, or the divisor is zero or needs more than 127.

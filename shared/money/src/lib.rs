@@ -5,6 +5,7 @@
 //! [`Money::line_total`]), once each, half-even, to the currency's minor unit. Splitting an amount with
 //! [`Money::allocate`] is exact: the parts always sum to the whole.
 
+mod allocate;
 mod currency;
 mod error;
 mod exact;

@@ -1,10 +1,10 @@
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Neg;
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::exact::{multiply_divide, multiply_divide_half_even};
+use crate::exact::{add, multiply_divide_half_even};
 use crate::{Currency, MoneyError};
 
 /// 10^38 is the largest power of ten that 127 bits hold.
@@ -43,12 +43,7 @@ impl Money {
     /// [`MoneyError::MixedCurrencies`], or [`MoneyError::Overflow`] when the sum cannot be held without rounding.
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.expect_same_currency(other)?;
-        let amount = self.amount.checked_add(other.amount).ok_or(MoneyError::Overflow)?;
-        // Near its 28 digits a decimal drops low digits to make room for high ones. Money must not.
-        let finest = |scale: fn(&Decimal) -> u32| scale(&self.amount).max(scale(&other.amount));
-        if amount.scale() < finest(Decimal::scale) && amount.scale() < finest(|amount| amount.normalize().scale()) {
-            return Err(MoneyError::Overflow);
-        }
+        let amount = add(self.amount, other.amount).ok_or(MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
     }
 
@@ -107,42 +102,6 @@ impl Money {
         Self::new(currency, unit_price).times(Decimal::from(quantity))
     }
 
-    /// Splits this amount in proportion to `weights`, one part for each, by the largest-remainder method; equal
-    /// remainders go to the earlier part. The parts always sum to exactly this amount, share its sign, and are whole
-    /// minor units if it is (else whole units of its last decimal).
-    ///
-    /// Negative weights count as zero. If no weight is positive the first part gets everything. No weights, no parts.
-    pub fn allocate(&self, weights: &[Decimal]) -> Vec<Self> {
-        let whole = with_decimals(self.amount.normalize(), self.currency.exponent());
-        let (total, scale, negative) = (whole.mantissa().unsigned_abs(), whole.scale(), whole.is_sign_negative());
-
-        let weights = integer_weights(weights);
-        let weight_sum: u128 = weights.iter().sum();
-        let shares: Vec<(u128, u128)> =
-            weights.iter().map(|weight| multiply_divide(total, *weight, weight_sum).unwrap_or((0, 0))).collect();
-
-        let mut parts: Vec<u128> = shares.iter().map(|(quotient, _)| *quotient).collect();
-        let mut left = total - parts.iter().sum::<u128>();
-        let mut by_remainder: Vec<usize> = (0..parts.len()).collect();
-        by_remainder.sort_by_key(|index| Reverse(shares[*index].1)); // stable: the earlier part first
-        for index in by_remainder {
-            if left == 0 || shares[index].1 == 0 {
-                break;
-            }
-            parts[index] += 1;
-            left -= 1;
-        }
-        // Remainders account for every unit left, unless there was no weight to divide by.
-        if let Some(first) = parts.first_mut() {
-            *first += left;
-        }
-        // A part is no larger than the whole, and the whole is a decimal of this scale.
-        parts
-            .into_iter()
-            .map(|part| Self { amount: decimal(part, scale, negative).unwrap_or(Decimal::ZERO), ..*self })
-            .collect()
-    }
-
     /// Reads the representation of `google.type.Money`: whole units, and billionths of the same sign.
     ///
     /// # Errors
@@ -199,7 +158,7 @@ impl fmt::Display for Money {
 }
 
 /// The same value with at least `decimals` decimals, as far as they fit.
-fn with_decimals(mut amount: Decimal, decimals: u32) -> Decimal {
+pub(crate) fn with_decimals(mut amount: Decimal, decimals: u32) -> Decimal {
     if amount.scale() < decimals {
         amount.rescale(decimals);
     }
@@ -211,29 +170,191 @@ fn unsigned_zero(amount: Decimal) -> Decimal {
     if amount.is_zero() { amount.abs() } else { amount }
 }
 
-fn decimal(magnitude: u128, scale: u32, negative: bool) -> Option<Decimal> {
+/// `None` if the digits do not fit.
+pub(crate) fn decimal(magnitude: u128, scale: u32, negative: bool) -> Option<Decimal> {
     let magnitude = i128::try_from(magnitude).ok()?;
     Decimal::try_from_i128_with_scale(if negative { -magnitude } else { magnitude }, scale).ok()
 }
 
-/// The weights as integers in the same proportions, with a sum below 2^127. Digits are dropped only where weights
-/// span more orders of magnitude than that holds.
-fn integer_weights(weights: &[Decimal]) -> Vec<u128> {
-    let weights: Vec<Decimal> = weights.iter().map(|weight| weight.max(&Decimal::ZERO).normalize()).collect();
-    let finest = weights.iter().map(Decimal::scale).max().unwrap_or(0);
-    let at_scale = |scale: u32| -> Option<Vec<u128>> {
-        let mut sum = 0u128;
-        let mut integers = Vec::with_capacity(weights.len());
-        for weight in &weights {
-            let mantissa = weight.mantissa().unsigned_abs();
-            let integer = match scale.checked_sub(weight.scale()) {
-                Some(more) => mantissa.checked_mul(10u128.pow(more))?,
-                None => mantissa / 10u128.pow(weight.scale() - scale),
-            };
-            sum = sum.checked_add(integer).filter(|sum| *sum < 1 << 127)?;
-            integers.push(integer);
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rust_decimal::dec;
+
+    use super::*;
+
+    fn money(text: &str) -> Money {
+        let (amount, code) = text.split_once(' ').unwrap();
+        Money::new(code.parse().unwrap(), amount.parse().unwrap())
+    }
+
+    #[test]
+    fn rounds_half_even_to_the_minor_unit() {
+        for (exact, rounded) in [
+            ("0.005 EUR", "0.00 EUR"),
+            ("0.015 EUR", "0.02 EUR"),
+            ("0.025 EUR", "0.02 EUR"),
+            ("0.0250000000000000000000000001 EUR", "0.03 EUR"),
+            ("-0.015 EUR", "-0.02 EUR"),
+            ("-0.005 EUR", "0.00 EUR"),
+            ("12.5 EUR", "12.50 EUR"),
+            ("0.5 JPY", "0 JPY"),
+            ("1.5 JPY", "2 JPY"),
+            ("2.5 IDR", "2 IDR"),
+            ("1.0005 KWD", "1.000 KWD"),
+            ("1.0015 KWD", "1.002 KWD"),
+        ] {
+            let result = money(exact).round();
+            assert_eq!(result.to_string(), rounded, "{exact}");
+            assert_eq!(result.amount.to_string(), rounded.split(' ').next().unwrap(), "{exact}");
         }
-        Some(integers)
-    };
-    (0..=finest).rev().find_map(at_scale).unwrap_or_else(|| vec![0; weights.len()])
+    }
+
+    #[test]
+    fn line_total_rounds_once() {
+        let eur = "EUR".parse().unwrap();
+        for (unit_price, quantity, total) in [
+            (dec!(0.005), 1, "0.00 EUR"),
+            (dec!(0.005), 3, "0.02 EUR"),
+            (dec!(0.005), 5, "0.02 EUR"),
+            (dec!(0.3333), 3, "1.00 EUR"),
+            (dec!(1.005), -1, "-1.00 EUR"),
+            (dec!(-0.001), 1, "0.00 EUR"),
+            (dec!(7), 0, "0.00 EUR"),
+            (dec!(7), 3, "21.00 EUR"),
+            // A decimal product would have been cut to 28 digits, exactly a half, before it was rounded.
+            (dec!(0.0150000000000000000000000001), 100_000_000_001, "1500000000.02 EUR"),
+            (dec!(0.0049999999999999999999999999), 1_000_000_001, "5000000.00 EUR"),
+            (dec!(0.00000000000000001), i64::MAX, "92.23 EUR"),
+            (dec!(0.3333333333333333333333333333), i64::MIN, "-3074457345618258602.67 EUR"),
+        ] {
+            let result = Money::line_total(eur, unit_price, quantity).map(|total| total.to_string());
+            assert_eq!(result.as_deref(), Ok(total), "{unit_price} × {quantity}");
+        }
+        assert_eq!(Money::line_total(eur, Decimal::MAX, 2), Err(MoneyError::Overflow));
+        assert_eq!(Money::line_total(eur, Decimal::MAX, i64::MIN), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn a_rate_rounds_once() {
+        for (amount, rate, result) in [
+            ("10.01 EUR", dec!(0.19), "1.90 EUR"),
+            ("0.50 EUR", dec!(0.19), "0.10 EUR"), // 0.095: the even neighbour is 0.10
+            ("0.50 EUR", dec!(0.21), "0.10 EUR"), // 0.105: the even neighbour is 0.10
+            ("-0.50 EUR", dec!(0.19), "-0.10 EUR"),
+            ("15000 IDR", dec!(0.11), "1650 IDR"),
+            ("105 JPY", dec!(0.1), "10 JPY"),
+        ] {
+            assert_eq!(money(amount).times(rate), Ok(money(result)), "{amount} × {rate}");
+        }
+        let fine = Money::new("EUR".parse().unwrap(), dec!(0.0000000000000000000000000001));
+        assert_eq!(fine.times(fine.amount), Err(MoneyError::Overflow), "56 decimals");
+    }
+
+    #[test]
+    fn sums_are_exact_or_refused() {
+        assert_eq!(money("0.1 EUR").checked_add(money("0.2 EUR")), Ok(money("0.3 EUR")));
+        assert_eq!(money("0.1 EUR").checked_sub(money("0.2 EUR")), Ok(money("-0.1 EUR")));
+        let (left, right) = (money("1 EUR"), money("1 USD"));
+        let mixed = MoneyError::MixedCurrencies { left: left.currency, right: right.currency };
+        assert_eq!(left.checked_add(right), Err(mixed.clone()));
+        assert_eq!(left.checked_sub(right), Err(mixed.clone()));
+        assert_eq!(left.compare(right), Err(mixed.clone()));
+        assert_eq!(Money::sum(left.currency, [left, right]), Err(mixed));
+        assert_eq!(Money::sum(left.currency, []), Ok(Money::zero(left.currency)));
+        assert_eq!(Money::sum(left.currency, [left, left, left]), Ok(money("3 EUR")));
+
+        let max = Money::new(left.currency, Decimal::MAX);
+        assert_eq!(max.checked_add(left), Err(MoneyError::Overflow));
+        assert_eq!(max.checked_add(money("0.1 EUR")), Err(MoneyError::Overflow), "would have dropped the dime");
+        assert_eq!(max.checked_add(money("0.00 EUR")), Ok(max));
+        assert_eq!(max.checked_sub(max).map(|zero| zero.to_string()).as_deref(), Ok("0.00 EUR"));
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        let zero = -money("0.00 EUR");
+        assert_eq!(zero.amount.to_string(), "0.00");
+        assert!(!zero.is_negative() && zero.is_zero());
+        assert!(money("-0.01 EUR").is_negative());
+    }
+
+    #[test]
+    fn shows_the_decimals_of_the_minor_unit_and_finer_ones() {
+        for (text, shown) in [
+            ("12 EUR", "12.00 EUR"),
+            ("12.500 EUR", "12.50 EUR"),
+            ("0.0125 EUR", "0.0125 EUR"),
+            ("15000.0 IDR", "15000 IDR"),
+            ("79228162514264337593543950335 EUR", "79228162514264337593543950335 EUR"),
+        ] {
+            assert_eq!(money(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn reads_and_refuses_units_and_nanos() {
+        for (units, nanos, amount) in [
+            (12, 340_000_000, dec!(12.34)),
+            (-1, -750_000_000, dec!(-1.75)),
+            (0, -1, dec!(-0.000000001)),
+            (0, 999_999_999, dec!(0.999999999)),
+            (0, 0, dec!(0)),
+            (i64::MIN, -999_999_999, dec!(-9223372036854775808.999999999)),
+        ] {
+            let read = Money::from_units_nanos("EUR", units, nanos).unwrap();
+            assert_eq!(read.amount, amount);
+            assert_eq!(read.to_units_nanos(), Ok((units, nanos)));
+        }
+        for (units, nanos) in [(1, -1), (-1, 1)] {
+            assert_eq!(Money::from_units_nanos("EUR", units, nanos), Err(MoneyError::SignsDisagree { units, nanos }));
+        }
+        for nanos in [1_000_000_000, -1_000_000_000, i32::MAX, i32::MIN] {
+            assert_eq!(Money::from_units_nanos("EUR", 0, nanos), Err(MoneyError::NanosOutOfRange(nanos)));
+        }
+        assert_eq!(Money::from_units_nanos("euro", 1, 0), Err(MoneyError::UnknownCurrency("euro".to_owned())));
+        assert_eq!(money("0.0000000001 EUR").to_units_nanos(), Err(MoneyError::TooPrecise(dec!(0.0000000001))));
+        assert_eq!(money("0.12345678900000 EUR").to_units_nanos(), Ok((0, 123_456_789)));
+        assert_eq!(money("9223372036854775808 EUR").to_units_nanos(), Err(MoneyError::Overflow));
+        assert_eq!(money("79228162514264337593543950335 EUR").to_units_nanos(), Err(MoneyError::Overflow));
+    }
+
+    prop_compose! {
+        /// Any decimal there is.
+        fn any_decimal()(low: u32, middle: u32, high: u32, negative: bool, scale in 0u32..=28) -> Decimal {
+            Decimal::from_parts(low, middle, high, negative, scale)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn units_and_nanos_round_trip(units: i64, nanos in -999_999_999i32..=999_999_999) {
+            let nanos = if (units < 0) == (nanos < 0) || units == 0 { nanos } else { -nanos };
+            let read = Money::from_units_nanos("EUR", units, nanos).unwrap();
+            prop_assert_eq!(read.to_units_nanos(), Ok((units, nanos)));
+        }
+
+        #[test]
+        fn whatever_units_and_nanos_can_hold_survives_them(amount in any_decimal()) {
+            let money = Money::new("EUR".parse().unwrap(), amount);
+            if let Ok((units, nanos)) = money.to_units_nanos() {
+                prop_assert_eq!(Money::from_units_nanos("EUR", units, nanos), Ok(money));
+            }
+        }
+
+        #[test]
+        fn adding_and_taking_away_is_nothing(a in any_decimal(), b in any_decimal()) {
+            let (a, b) = (Money::new("EUR".parse().unwrap(), a), Money::new("EUR".parse().unwrap(), b));
+            if let Ok(sum) = a.checked_add(b) {
+                prop_assert_eq!(sum.checked_sub(b), Ok(a));
+            }
+        }
+
+        #[test]
+        fn a_line_is_within_half_a_cent(mills in -1_000_000_000i64..1_000_000_000, quantity in -1_000_000i64..1_000_000) {
+            let total = Money::line_total("EUR".parse().unwrap(), Decimal::new(mills, 3), quantity).unwrap();
+            let error = total.amount * dec!(1000) - Decimal::from(mills) * Decimal::from(quantity);
+            prop_assert!(error.abs() <= dec!(5));
+        }
+    }
 }

@@ -13,7 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = protox::compile(&files, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".pesan.feed.v1.Event.payload").compile_fds(set)?;
+    let mut prost = tonic_prost_build::Config::new();
+    prost.enable_type_names().bytes([".pesan.feed.v1.Event.payload"]);
+    tonic_prost_build::configure().compile_fds_with_config(set, prost)?;
     Ok(())
 }
 

@@ -1,0 +1,291 @@
+//! The follower of another service's feed.
+
+use crate::Event;
+use pesan_api::feed::v1 as pb;
+use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
+use pesan_api::proof::v1::FollowerPosition;
+use pesan_grpc::channel::{MAX_MESSAGE_BYTES, PeerChannel};
+use sqlx::{PgConnection, PgPool};
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+/// How long a replica has a feed to itself after it last said so.
+const LEASE: Duration = Duration::from_secs(15);
+/// Aggregates whose last version is remembered, to see gaps.
+const REMEMBERED: usize = 200_000;
+
+/// What a service does with the facts of another.
+pub trait Handle: Send + Sync + 'static {
+    /// Applies a batch in the caller's transaction, in order. The journeys (correlation ids) of all events are locked
+    /// already. Unknown types are to be passed over: they are facts this service does not care about. An error rolls the
+    /// batch back, and it is tried again: only for what may go away by itself, or must stop the feed loudly.
+    fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Called after the commit of a batch: to wake this service's own feed and workers.
+    fn applied(&self) {}
+}
+
+/// What bounds a follower.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowerOptions {
+    /// Most events of one transaction.
+    pub max_events: i32,
+    /// How long the source may keep a call open while it has no events.
+    pub max_wait: Duration,
+    /// False: the commit does not wait for the disk. Only for a service whose own facts nobody follows: a crash then
+    /// takes back effect and cursor together, and they are done again.
+    pub durable: bool,
+}
+
+impl Default for FollowerOptions {
+    fn default() -> Self {
+        Self { max_events: 500, max_wait: Duration::from_secs(10), durable: true }
+    }
+}
+
+/// What one round did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Applied so many events.
+    Applied(usize),
+    /// There were none.
+    CaughtUp,
+    /// Another replica reads this feed.
+    NotMine,
+}
+
+/// Reads the feed of `source` and applies it. Any number of replicas may run one; a lease lets one of them read, and the
+/// cursor's row decides if two believe they have it.
+pub struct Follower<H> {
+    source: &'static str,
+    service: &'static str,
+    client: FeedServiceClient<PeerChannel>,
+    pool: PgPool,
+    handler: H,
+    options: FollowerOptions,
+    replica: Uuid,
+    leased_until: Option<tokio::time::Instant>,
+    seen: HashMap<Uuid, i64>,
+}
+
+impl<H: Handle> Follower<H> {
+    /// A follower of `source` for `service`, which reaches its own tables by `pool`.
+    pub fn new(
+        service: &'static str,
+        source: &'static str,
+        channel: PeerChannel,
+        pool: PgPool,
+        handler: H,
+        options: FollowerOptions,
+    ) -> Self {
+        let client = FeedServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Self {
+            source,
+            service,
+            client,
+            pool,
+            handler,
+            options,
+            replica: Uuid::now_v7(),
+            leased_until: None,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Follows until `stop` is cancelled. Failures are logged once each and tried again, after a pause that grows to two
+    /// seconds.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut pause = Duration::from_millis(20);
+        let mut failing = false;
+        loop {
+            let round = tokio::select! {
+                () = stop.cancelled() => break,
+                pulled = self.pull() => pulled,
+            };
+            // What was pulled is applied to the end, stop or not: the next start would only do it again.
+            let round = match round {
+                Ok(Some(page)) => self.apply(page).await,
+                Ok(None) => Ok(Progress::NotMine),
+                Err(error) => Err(error),
+            };
+            let wait = match round {
+                Ok(Progress::Applied(_) | Progress::CaughtUp) => {
+                    if failing {
+                        tracing::info!(source = self.source, "following again");
+                    }
+                    failing = false;
+                    pause = Duration::from_millis(20);
+                    continue;
+                }
+                Ok(Progress::NotMine) => Duration::from_secs(1),
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(source = self.source, error = format!("{error:#}"), "following failed; trying again");
+                    }
+                    failing = true;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                    pause
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        // Let another replica go on at once.
+        let release = sqlx::query("update feed_cursor set lease_until = null where source = $1 and lease_owner = $2")
+            .bind(self.source)
+            .bind(self.replica)
+            .execute(&self.pool)
+            .await;
+        if let Err(error) = release {
+            tracing::debug!(%error, "the lease runs out by itself");
+        }
+    }
+
+    /// One round, for tests: pulls without waiting and applies.
+    pub async fn run_once(&mut self) -> anyhow::Result<Progress> {
+        let wait = std::mem::replace(&mut self.options.max_wait, Duration::ZERO);
+        let pulled = self.pull().await;
+        self.options.max_wait = wait;
+        match pulled? {
+            Some(page) => self.apply(page).await,
+            None => Ok(Progress::NotMine),
+        }
+    }
+
+    /// A page after the cursor; none while another replica has the lease.
+    async fn pull(&mut self) -> anyhow::Result<Option<(String, pb::PullResponse)>> {
+        let renew = self.leased_until.is_none_or(|until| until < tokio::time::Instant::now() + LEASE / 2);
+        let cursor: Option<String> = if renew {
+            let cursor = sqlx::query_scalar(
+                "insert into feed_cursor (source, lease_owner, lease_until) values ($1, $2, now() + $3 * interval '1 second')
+                 on conflict (source) do update set lease_owner = $2, lease_until = excluded.lease_until
+                  where feed_cursor.lease_owner = $2 or feed_cursor.lease_until is null or feed_cursor.lease_until < now()
+                 returning cursor",
+            )
+            .bind(self.source)
+            .bind(self.replica)
+            .bind(LEASE.as_secs_f64())
+            .fetch_optional(&self.pool)
+            .await?;
+            self.leased_until = cursor.as_ref().map(|_| tokio::time::Instant::now() + LEASE);
+            cursor
+        } else {
+            sqlx::query_scalar("select cursor from feed_cursor where source = $1").bind(self.source).fetch_optional(&self.pool).await?
+        };
+        let Some(cursor) = cursor else { return Ok(None) };
+        let request = pb::PullRequest {
+            follower: self.service.to_owned(),
+            cursor: cursor.clone(),
+            max_events: self.options.max_events,
+            max_wait_ms: i32::try_from(self.options.max_wait.min(LEASE / 3).as_millis())?,
+        };
+        let response = self.client.pull(request).await?.into_inner();
+        Ok(Some((cursor, response)))
+    }
+
+    async fn apply(&mut self, (cursor, page): (String, pb::PullResponse)) -> anyhow::Result<Progress> {
+        if page.events.is_empty() {
+            return Ok(Progress::CaughtUp);
+        }
+        let mut events = Vec::with_capacity(page.events.len());
+        for event in page.events {
+            events.push(Event::from_proto(event).ok_or_else(|| anyhow::anyhow!("an event cannot be read"))?);
+        }
+        self.check_versions(&events)?;
+
+        let span = tracing::info_span!("follow", otel.kind = "consumer", pesan.service = self.service, pesan.source = self.source, events = events.len());
+        // Each journey goes on in its own trace; the batch is linked to all it serves.
+        let mut journeys: HashMap<String, (tracing::Span, String)> = HashMap::new();
+        for event in &mut events {
+            if event.traceparent.is_empty() {
+                continue;
+            }
+            if !journeys.contains_key(&event.traceparent) {
+                let journey = tracing::info_span!("apply", otel.name = format!("{} follows {}", self.service, self.source), otel.kind = "consumer", pesan.service = self.service, pesan.source = self.source);
+                pesan_telemetry::set_parent(&journey, &event.traceparent);
+                if journeys.len() < 128 {
+                    pesan_telemetry::link(&span, &event.traceparent);
+                }
+                let own = journey.in_scope(pesan_telemetry::current_traceparent).unwrap_or_default();
+                journeys.insert(event.traceparent.clone(), (journey, own));
+            }
+            if let Some((_, own)) = journeys.get(&event.traceparent) {
+                event.traceparent.clone_from(own);
+            }
+        }
+
+        let applied = self.write(&cursor, &page.cursor, &events).instrument(span).await?;
+        if !applied {
+            self.leased_until = None;
+            self.seen.clear();
+            return Ok(Progress::NotMine);
+        }
+        if self.seen.len() > REMEMBERED {
+            self.seen.clear();
+        }
+        self.seen.extend(events.iter().map(|event| (event.aggregate_id, event.version)));
+        self.handler.applied();
+        Ok(Progress::Applied(events.len()))
+    }
+
+    /// Effect and cursor in one transaction. False: another replica moved the cursor meanwhile, and nothing was done.
+    async fn write(&self, before: &str, after: &str, events: &[Event]) -> anyhow::Result<bool> {
+        let mut tx = self.pool.begin().await?;
+        if !self.options.durable {
+            sqlx::query("set local synchronous_commit = off").execute(&mut *tx).await?;
+        }
+        crate::lock(&mut tx, events.iter().filter_map(|event| event.correlation_id)).await?;
+        let moved = sqlx::query(
+            "update feed_cursor set cursor = $3, moved_at = now() where source = $1 and cursor = $2",
+        )
+        .bind(self.source)
+        .bind(before)
+        .bind(after)
+        .execute(&mut *tx)
+        .await?;
+        if moved.rows_affected() != 1 {
+            return Ok(false);
+        }
+        self.handler.apply(&mut tx, events).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Versions must go on where they stopped: a gap means that the feed lost an event, and is never passed over.
+    fn check_versions(&self, events: &[Event]) -> anyhow::Result<()> {
+        let mut batch: HashMap<Uuid, i64> = HashMap::new();
+        for event in events {
+            let last = batch.get(&event.aggregate_id).or_else(|| self.seen.get(&event.aggregate_id));
+            if let Some(last) = last {
+                anyhow::ensure!(
+                    event.version == last + 1,
+                    "the feed of {} jumps from version {last} to {} of {}",
+                    self.source,
+                    event.version,
+                    event.aggregate_id
+                );
+            }
+            batch.insert(event.aggregate_id, event.version);
+        }
+        Ok(())
+    }
+}
+
+/// The cursors this service keeps, for its proof.
+pub async fn cursors(conn: &mut PgConnection) -> sqlx::Result<Vec<FollowerPosition>> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select source, cursor from feed_cursor order by source").fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(source, cursor)| FollowerPosition { source, cursor }).collect())
+}
+
+/// Sends all followers of this service back to the first event, in the transaction that empties what they built.
+pub async fn reset(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("update feed_cursor set cursor = ''").execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Measures a suite of its own: .ci/bench.sh [NAME…], by default every benchmark.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PESAN=${PESAN:-target/release/pesan}
+# shellcheck source=.ci/suite.sh
+source .ci/suite.sh
+
+if [[ $# -eq 0 ]]; then
+    set -- rpc reserve place confirm
+fi
+start_suite
+for name in "$@"; do
+    echo "== $name"
+    "$PESAN" bench "$name"
+done
+"$PESAN" verify
+stop_suite

@@ -27,6 +27,9 @@ pub trait Handle: Send + Sync + 'static {
 
     /// Called after the commit of a batch: to wake this service's own feed and workers.
     fn applied(&self) {}
+
+    /// Called when the source had no further event: all it knew at this moment is applied here.
+    fn caught_up(&self) {}
 }
 
 /// What bounds a follower.
@@ -191,6 +194,7 @@ impl<H: Handle> Follower<H> {
 
     async fn apply(&mut self, (cursor, page): (String, pb::PullResponse)) -> anyhow::Result<Progress> {
         if page.events.is_empty() {
+            self.handler.caught_up();
             return Ok(Progress::CaughtUp);
         }
         let mut events = Vec::with_capacity(page.events.len());

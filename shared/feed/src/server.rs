@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
@@ -25,18 +26,24 @@ pub struct Feed {
     pool: PgPool,
     epoch: Uuid,
     wake: Arc<Notify>,
+    closed: CancellationToken,
 }
 
 impl Feed {
     /// Of the outbox that `pool` reaches.
     pub async fn new(pool: PgPool) -> sqlx::Result<Self> {
         let epoch = sqlx::query_scalar("select epoch from feed_epoch").fetch_one(&pool).await?;
-        Ok(Self { pool, epoch, wake: Arc::new(Notify::new()) })
+        Ok(Self { pool, epoch, wake: Arc::new(Notify::new()), closed: CancellationToken::new() })
     }
 
     /// Tells waiting readers to look now. Call it after the commit of every transaction that appended.
     pub fn wake(&self) {
         self.wake.notify_waiters();
+    }
+
+    /// Lets go of waiting readers, so that a server can stop: they are answered with what there is.
+    pub fn close(&self) {
+        self.closed.cancel();
     }
 
     /// Waits until somebody calls [`Feed::wake`].
@@ -55,11 +62,12 @@ impl Feed {
             notified.as_mut().enable();
             let page = self.read(cursor, max).await?;
             let now = Instant::now();
-            if !page.0.is_empty() || now >= deadline {
+            if !page.0.is_empty() || now >= deadline || self.closed.is_cancelled() {
                 return Ok(page);
             }
             // A wake-up may come before older transactions have ended, which hide the new events: look again soon.
             tokio::select! {
+                () = self.closed.cancelled() => {}
                 () = notified => pause = Duration::from_millis(1),
                 () = tokio::time::sleep_until(deadline.min(now + pause)) => pause = LONGEST_PAUSE.min(pause * 2),
             }
@@ -173,7 +181,7 @@ impl FeedService for Feed {
         let (sender, receiver) = tokio::sync::mpsc::channel(256);
         let feed = self.clone();
         tokio::spawn(async move {
-            while !sender.is_closed() {
+            while !sender.is_closed() && !feed.closed.is_cancelled() {
                 match feed.page(cursor, 500, Duration::from_secs(5)).await {
                     Ok((events, after, _)) => {
                         cursor = after;

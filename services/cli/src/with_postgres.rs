@@ -34,7 +34,7 @@ const NOT_RUNNABLE: u8 = 126;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     pesan with-postgres -- cargo nextest run --workspace\n  \
-    pesan with-postgres --data .pesan -- psql\n  \
+    pesan with-postgres --data .pesan -- sh -c 'psql \"$DATABASE_URL\"'\n  \
     pesan with-postgres --provision order -- pesan-order   # with PESAN_ORDER_DATABASE_URL")]
 pub struct WithPostgres {
     /// Keep the data in this folder, safely, instead of throwing it away.

@@ -105,8 +105,8 @@ fn survives(path: &str, input: &Value, understood: &Value) -> Result<()> {
             Ok(())
         }
         (Value::Array(input), Value::Array(understood)) if input.len() == understood.len() => {
-            let pairs = input.iter().zip(understood).enumerate();
-            pairs.map(|(index, (value, kept))| survives(&format!("{path}[{index}]"), value, kept)).collect()
+            let mut pairs = input.iter().zip(understood).enumerate();
+            pairs.try_for_each(|(index, (value, kept))| survives(&format!("{path}[{index}]"), value, kept))
         }
         (input, understood) => {
             ensure!(input == understood, "{path}: {input} was understood as {understood}");

@@ -22,8 +22,11 @@ fn named_pod(peer: &NetworkPolicyPeer) -> Option<&str> {
     labels.get(NAME).map(String::as_str)
 }
 
-/// `(from, to, port)` for every arrow between services, once as it leaves and once as it is let in.
-fn arrows(documents: &[Document]) -> (BTreeSet<(String, String, i32)>, BTreeSet<(String, String, i32)>) {
+/// From, to, and the port there.
+type Arrow = (String, String, i32);
+
+/// Every arrow between services: as it may leave, and as it is let in.
+fn arrows(documents: &[Document]) -> (BTreeSet<Arrow>, BTreeSet<Arrow>) {
     let (mut leaving, mut arriving) = (BTreeSet::new(), BTreeSet::new());
     for policy in policies(documents) {
         let spec = policy.spec.as_ref().expect("a policy's spec");
@@ -47,7 +50,7 @@ fn arrows(documents: &[Document]) -> (BTreeSet<(String, String, i32)>, BTreeSet<
 
 #[test]
 fn the_network_lets_through_the_arrows_of_the_law_and_no_others() {
-    let law: BTreeSet<(String, String, i32)> = SERVICES
+    let law: BTreeSet<Arrow> = SERVICES
         .iter()
         .flat_map(|from| from.peers.iter().map(|to| (from.name, service(to).expect("one of the five"))))
         .map(|(from, to)| (from.to_owned(), to.name.to_owned(), to.port))

@@ -127,7 +127,11 @@ impl<H: Handle> Follower<H> {
                 Ok(Progress::NotMine) => Duration::from_secs(1),
                 Err(error) => {
                     if !failing {
-                        tracing::warn!(source = self.source, error = format!("{error:#}"), "following failed; trying again");
+                        tracing::warn!(
+                            source = self.source,
+                            error = format!("{error:#}"),
+                            "following failed; trying again"
+                        );
                     }
                     failing = true;
                     pause = (pause * 2).min(Duration::from_secs(2));
@@ -150,9 +154,10 @@ impl<H: Handle> Follower<H> {
         }
     }
 
-    /// One round, for tests: pulls without waiting and applies.
+    /// One round, for tests: pulls, waiting shortly (a transaction elsewhere on the server may hide events for a moment),
+    /// and applies.
     pub async fn run_once(&mut self) -> anyhow::Result<Progress> {
-        let wait = std::mem::replace(&mut self.options.max_wait, Duration::ZERO);
+        let wait = std::mem::replace(&mut self.options.max_wait, Duration::from_millis(300));
         let pulled = self.pull().await;
         self.options.max_wait = wait;
         match pulled? {
@@ -179,7 +184,10 @@ impl<H: Handle> Follower<H> {
             self.leased_until = cursor.as_ref().map(|_| tokio::time::Instant::now() + LEASE);
             cursor
         } else {
-            sqlx::query_scalar("select cursor from feed_cursor where source = $1").bind(self.source).fetch_optional(&self.pool).await?
+            sqlx::query_scalar("select cursor from feed_cursor where source = $1")
+                .bind(self.source)
+                .fetch_optional(&self.pool)
+                .await?
         };
         let Some(cursor) = cursor else { return Ok(None) };
         let request = pb::PullRequest {
@@ -203,7 +211,13 @@ impl<H: Handle> Follower<H> {
         }
         self.check_versions(&events)?;
 
-        let span = tracing::info_span!("follow", otel.kind = "consumer", pesan.service = self.service, pesan.source = self.source, events = events.len());
+        let span = tracing::info_span!(
+            "follow",
+            otel.kind = "consumer",
+            pesan.service = self.service,
+            pesan.source = self.source,
+            events = events.len()
+        );
         // Each journey goes on in its own trace; the batch is linked to all it serves.
         let mut journeys: HashMap<String, (tracing::Span, String)> = HashMap::new();
         for event in &mut events {
@@ -211,7 +225,13 @@ impl<H: Handle> Follower<H> {
                 continue;
             }
             if !journeys.contains_key(&event.traceparent) {
-                let journey = tracing::info_span!("apply", otel.name = format!("{} follows {}", self.service, self.source), otel.kind = "consumer", pesan.service = self.service, pesan.source = self.source);
+                let journey = tracing::info_span!(
+                    "apply",
+                    otel.name = format!("{} follows {}", self.service, self.source),
+                    otel.kind = "consumer",
+                    pesan.service = self.service,
+                    pesan.source = self.source
+                );
                 pesan_telemetry::set_parent(&journey, &event.traceparent);
                 if journeys.len() < 128 {
                     pesan_telemetry::link(&span, &event.traceparent);
@@ -245,14 +265,13 @@ impl<H: Handle> Follower<H> {
             sqlx::query("set local synchronous_commit = off").execute(&mut *tx).await?;
         }
         crate::lock(&mut tx, events.iter().filter_map(|event| event.correlation_id)).await?;
-        let moved = sqlx::query(
-            "update feed_cursor set cursor = $3, moved_at = now() where source = $1 and cursor = $2",
-        )
-        .bind(self.source)
-        .bind(before)
-        .bind(after)
-        .execute(&mut *tx)
-        .await?;
+        let moved =
+            sqlx::query("update feed_cursor set cursor = $3, moved_at = now() where source = $1 and cursor = $2")
+                .bind(self.source)
+                .bind(before)
+                .bind(after)
+                .execute(&mut *tx)
+                .await?;
         if moved.rows_affected() != 1 {
             return Ok(false);
         }

@@ -119,7 +119,8 @@ pub async fn check_contiguous(conn: &mut PgConnection) -> sqlx::Result<Invariant
         .into_iter()
         .map(|row| {
             let (events, lowest, highest): (i64, i64, i64) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-            let what = format!("{events} events with versions {lowest} to {highest} that are not 1 to {events} in order");
+            let what =
+                format!("{events} events with versions {lowest} to {highest} that are not 1 to {events} in order");
             Ok(Violation { id: row.try_get(0)?, what })
         })
         .collect::<sqlx::Result<_>>()?;

@@ -15,7 +15,8 @@ fn dynamic(name: &str, bytes: &[u8]) -> Option<DynamicMessage> {
 /// An encoded message of the full name `name` as JSON: field names as in the proto, 64-bit numbers as numbers, defaults
 /// left out when `sparse`. None where the name is not known or the bytes are not such a message.
 pub fn from_bytes(name: &str, bytes: &[u8], sparse: bool) -> Option<String> {
-    let options = SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false).skip_default_fields(sparse);
+    let options =
+        SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false).skip_default_fields(sparse);
     let mut out = Vec::new();
     let mut serializer = json_serializer(&mut out);
     dynamic(name, bytes)?.serialize_with_options(&mut serializer, &options).ok()?;
@@ -71,7 +72,11 @@ mod tests {
 
     fn request(quantity: i64) -> CancelOrderRequest {
         let line = |line_no, quantity| CancelLine { line_no, quantity };
-        CancelOrderRequest { name: "SO-000001".into(), lines: vec![line(1, 1), line(2, quantity)], ..Default::default() }
+        CancelOrderRequest {
+            name: "SO-000001".into(),
+            lines: vec![line(1, 1), line(2, quantity)],
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -85,9 +90,6 @@ mod tests {
     #[test]
     fn json_has_the_protos_names() {
         let json = from_bytes("pesan.order.v1.CancelOrderRequest", &request(2).encode_to_vec(), true).unwrap();
-        assert_eq!(
-            json,
-            r#"{"name":"SO-000001","lines":[{"line_no":1,"quantity":1},{"line_no":2,"quantity":2}]}"#
-        );
+        assert_eq!(json, r#"{"name":"SO-000001","lines":[{"line_no":1,"quantity":1},{"line_no":2,"quantity":2}]}"#);
     }
 }

@@ -18,10 +18,7 @@ async fn the_same_request_gets_the_same_answer_and_another_body_is_named(pool: P
     let mut tx = pool.begin().await.unwrap();
     let claims = [cancel(b, "x"), cancel(a, "x"), cancel(b, "x"), cancel(b, "y")];
     let claimed = claim(&mut tx, &claims).await.unwrap();
-    assert_eq!(
-        claimed,
-        [Claimed::New, Claimed::New, Claimed::SameAs(0), Claimed::Reused(vec!["reason".into()])]
-    );
+    assert_eq!(claimed, [Claimed::New, Claimed::New, Claimed::SameAs(0), Claimed::Reused(vec!["reason".into()])]);
     answer(&mut tx, &[(a, b"answer".to_vec())]).await.unwrap();
     tx.commit().await.unwrap();
 

@@ -61,6 +61,7 @@ impl Server {
     }
 
     /// Adds a generated gRPC service.
+    #[expect(clippy::should_implement_trait, reason = "services are added to a server, not numbers")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
@@ -134,7 +135,13 @@ fn span(service: &'static str, request: &http::Request<Body>) -> Span {
     if path.starts_with("grpc.") || path.starts_with("pesan.feed.") {
         return Span::none();
     }
-    let span = tracing::info_span!("rpc", otel.name = path, otel.kind = "server", pesan.service = service, rpc.system = "grpc");
+    let span = tracing::info_span!(
+        "rpc",
+        otel.name = path,
+        otel.kind = "server",
+        pesan.service = service,
+        rpc.system = "grpc"
+    );
     pesan_telemetry::set_parent_from_headers(&span, request.headers());
     span
 }

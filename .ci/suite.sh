@@ -18,10 +18,10 @@ start_suite() {
     done
 }
 
-# stop_suite: as Ctrl-C does; it must go in time, by itself, with code 0, and take its Postgres along.
+# stop_suite: asks it to stop; it must go in time, by itself, with code 0, and take its Postgres along.
 stop_suite() {
     local status=0
-    kill -INT "$suite_pid"
+    kill -TERM "$suite_pid"
     timeout 60 tail --pid="$suite_pid" -f /dev/null || true
     if kill -0 "$suite_pid" 2>/dev/null; then
         echo "the suite did not stop within a minute" >&2
@@ -43,7 +43,7 @@ stop_suite() {
 
 # Whatever went wrong, leave nothing running.
 abandon_suite() {
-    if kill -INT "$suite_pid" 2>/dev/null; then
+    if kill -TERM "$suite_pid" 2>/dev/null; then
         timeout 60 tail --pid="$suite_pid" -f /dev/null || kill -KILL "$suite_pid" 2>/dev/null || true
     fi
     rm -rf "$suite_dir"

@@ -1,9 +1,10 @@
 //! What the services are configured with: a database each, and where spans go.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use deploy_tests::SERVICES;
 use deploy_tests::manifest::Document;
+use deploy_tests::{SERVICES, root};
 
 use crate::overlay::{clusters, container, deployments, environment, rendered};
 
@@ -62,6 +63,36 @@ fn spans_go_to_the_collector_that_is_there() {
         for (name, deployment) in deployments(&documents) {
             let endpoint = &environment(container(deployment))["OTEL_EXPORTER_OTLP_ENDPOINT"];
             assert_eq!(*endpoint, format!("config:{map}/otlp-endpoint"), "{folder} {name}");
+        }
+    }
+}
+
+/// All Rust sources below a folder, as one text.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in folder.read_dir().unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text += &std::fs::read_to_string(&path).expect("readable");
+        }
+    }
+    text
+}
+
+/// A variable that nobody reads is a setting that silently does nothing.
+#[test]
+fn every_variable_is_one_the_service_reads() {
+    let shared = sources(&root().join("shared"));
+    for (folder, documents) in rendered() {
+        for (name, deployment) in deployments(&documents) {
+            let own = sources(&root().join("services").join(name).join("src"));
+            let environment = environment(container(deployment));
+            for variable in environment.keys().filter(|variable| variable.starts_with("PESAN_")) {
+                let quoted = format!("\"{variable}\"");
+                assert!(own.contains(&quoted) || shared.contains(&quoted), "{folder}: {name} does not read {variable}");
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 # Sourced: starts and stops a suite of its own for scripts. PESAN names the binary.
 # shellcheck shell=bash
 
-# start_suite: `pesan up` on a temporary data folder, until it answers.
+# shellcheck disable=SC2120 # its arguments are optional
+# start_suite [ARGS]: `pesan up` with these arguments on a temporary data folder, until it answers.
 start_suite() {
     suite_dir=$(mktemp -d)
     trap abandon_suite EXIT
-    "$PESAN" up --data "$suite_dir/data" >"$suite_dir/log" 2>&1 &
+    "$PESAN" up --data "$suite_dir/data" "$@" >"$suite_dir/log" 2>&1 &
     suite_pid=$!
     local deadline=$((SECONDS + 180))
     until "$PESAN" verify >"$suite_dir/verify" 2>&1; do

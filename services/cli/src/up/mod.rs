@@ -1,0 +1,161 @@
+//! `pesan up`: the suite on this machine, until it is told to stop.
+
+mod databases;
+mod one_process;
+mod processes;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use pesan_api::feed::v1::GetPositionRequest;
+use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
+use pesan_grpc::channel;
+use tokio_util::sync::CancellationToken;
+
+use crate::endpoints::Service;
+use crate::output::{self, BOLD};
+use databases::Databases;
+
+/// How long a service may take to answer for the first time: migrating a large database is most of it.
+const START_BOUND: Duration = Duration::from_secs(300);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The suite on this machine, until Ctrl-C
+///
+/// Starts a private Postgres, the five services and the dashboard. PESAN_<SERVICE>_DATABASE_URL points a service at a
+/// database of its own instead; with all five set no Postgres is started.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    pesan up\n  \
+    pesan up --data /var/lib/pesan --separate\n  \
+    PESAN_ORDER_LISTEN=127.0.0.1:6001 pesan up --dashboard-listen 0.0.0.0:8080")]
+pub struct Up {
+    /// Where the data is kept
+    #[arg(long, env = "PESAN_DATA", default_value = ".pesan", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Each service as its own process, restarted when it dies
+    #[arg(long)]
+    separate: bool,
+    /// Where the order service listens
+    #[arg(long, env = "PESAN_ORDER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
+    order_listen: SocketAddr,
+    /// Where the inventory service listens
+    #[arg(long, env = "PESAN_INVENTORY_LISTEN", default_value = "127.0.0.1:50052", value_name = "ADDRESS")]
+    inventory_listen: SocketAddr,
+    /// Where the fulfilment service listens
+    #[arg(long, env = "PESAN_FULFILMENT_LISTEN", default_value = "127.0.0.1:50053", value_name = "ADDRESS")]
+    fulfilment_listen: SocketAddr,
+    /// Where the billing service listens
+    #[arg(long, env = "PESAN_BILLING_LISTEN", default_value = "127.0.0.1:50054", value_name = "ADDRESS")]
+    billing_listen: SocketAddr,
+    /// Where the analytics service listens
+    #[arg(long, env = "PESAN_ANALYTICS_LISTEN", default_value = "127.0.0.1:50055", value_name = "ADDRESS")]
+    analytics_listen: SocketAddr,
+    /// Where the dashboard listens
+    #[arg(long, env = "PESAN_ANALYTICS_DASHBOARD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    dashboard_listen: SocketAddr,
+    #[command(flatten)]
+    telemetry: pesan_telemetry::TelemetryConfig,
+}
+
+/// Where everything answers.
+#[derive(Clone)]
+struct Addresses {
+    services: BTreeMap<Service, SocketAddr>,
+    dashboard: SocketAddr,
+}
+
+impl Addresses {
+    fn endpoint(&self, service: Service) -> String {
+        format!("http://{}", self.services[&service])
+    }
+}
+
+impl Up {
+    pub async fn run(self) -> Result<ExitCode> {
+        let telemetry = pesan_telemetry::init("pesan", &self.telemetry)?;
+        let outcome = self.run_until_stopped().await; // apart, so that spans are flushed on every way out
+        telemetry.shutdown();
+        outcome
+    }
+
+    async fn run_until_stopped(self) -> Result<ExitCode> {
+        let stop = pesan_host::signal::stop_token(); // before there is anything to clean up
+        let databases = Databases::start(&self.data).await?;
+        let outcome = self.run_services(&databases, &stop).await;
+        databases.stop().await?;
+        outcome.map(|()| ExitCode::SUCCESS)
+    }
+
+    async fn run_services(&self, databases: &Databases, stop: &CancellationToken) -> Result<()> {
+        let run = self.data.join("run");
+        std::fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
+        let wanted = Addresses {
+            services: [
+                (Service::Order, self.order_listen),
+                (Service::Inventory, self.inventory_listen),
+                (Service::Fulfilment, self.fulfilment_listen),
+                (Service::Billing, self.billing_listen),
+                (Service::Analytics, self.analytics_listen),
+            ]
+            .into(),
+            dashboard: self.dashboard_listen,
+        };
+        if self.separate {
+            processes::run(&wanted, databases, &run, stop, announce).await
+        } else {
+            one_process::run(&wanted, databases, &run, stop, announce).await
+        }
+    }
+}
+
+/// Waits for all services to answer, then says where they are. Ends early when told to stop.
+async fn announce(addresses: Addresses, stop: CancellationToken) -> Result<()> {
+    for service in Service::ALL {
+        let ready = wait_for(addresses.endpoint(service));
+        tokio::select! {
+            ready = tokio::time::timeout(START_BOUND, ready) => match ready {
+                Ok(answered) => answered?,
+                Err(_) => bail!("{} did not answer within {} s", service.name(), START_BOUND.as_secs()),
+            },
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+    greet(&addresses)
+}
+
+async fn wait_for(endpoint: String) -> Result<()> {
+    let mut feed = FeedServiceClient::new(channel::lazy(&endpoint, Duration::from_secs(5))?);
+    while feed.get_position(GetPositionRequest::default()).await.is_err() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+fn greet(addresses: &Addresses) -> Result<()> {
+    output::line(&output::coloured("Pesan is up", BOLD))?;
+    for (service, address) in &addresses.services {
+        output::line(&format!("  {:<12} grpc://{address}", service.name()))?;
+    }
+    output::line(&format!("  {:<12} http://{}", "dashboard", addresses.dashboard))?;
+    let usual = addresses
+        .services
+        .iter()
+        .all(|(service, address)| *address == SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, service.port())));
+    if !usual {
+        output::line("In other terminals, first tell where it is:")?;
+        for service in Service::ALL {
+            let name = service.name().to_uppercase();
+            output::line(&format!("  export PESAN_{name}_ENDPOINT={}", addresses.endpoint(service)))?;
+        }
+    }
+    output::line("To try next:")?;
+    output::line("  pesan demo              a guided order through all services")?;
+    output::line("  pesan order list        what is there")?;
+    output::line("  pesan verify            the proof that nothing was lost")?;
+    output::line("Ctrl-C stops everything.")
+}

@@ -1,0 +1,246 @@
+//! What a batch of facts changes, worked out before anything is written: each row once, rollups as sums of differences.
+//!
+//! A rollup row is the sum of what each order adds to it. What an order adds is a function of what is known of it, so a
+//! batch adds the difference between after and before, and the rows are the same whatever the order of the facts.
+
+use crate::dims::{Dims, slot};
+use crate::order_fact::{Accepted, Document, Fact, Goods, Line, OrderFact, Sales};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// What must be known before a batch can be worked out.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The batch's orders as they are. Those missing are new.
+    pub orders: HashMap<Uuid, OrderFact>,
+    /// Lines of the orders that the batch rejects.
+    pub lines: HashMap<Uuid, Vec<Line>>,
+    /// Documents that came before the acceptance of the batch's orders.
+    pub waiting: Vec<Document>,
+}
+
+/// What orders with a product add to the product's slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProductSales {
+    pub orders: i64,
+    pub lines: i64,
+    pub units: i64,
+    pub gross: i64,
+    pub discount: i64,
+}
+
+/// What documents add to their slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Documents {
+    pub invoices: i64,
+    pub credit_notes: i64,
+    pub invoiced: i64,
+    pub credited: i64,
+}
+
+/// The rows to write.
+#[derive(Debug, Default)]
+pub struct Writes {
+    pub dims: BTreeMap<Uuid, Dims>,
+    pub accepted: Vec<Accepted>,
+    /// Ascending by id.
+    pub orders: Vec<OrderFact>,
+    /// Customers whose first order may have changed.
+    pub customers: BTreeSet<Uuid>,
+    /// True where an order stopped counting: customers and rollup rows may have to go.
+    pub rejections: bool,
+    pub holds: BTreeMap<(Uuid, String), (OffsetDateTime, Option<OffsetDateTime>)>,
+    /// Of holds of earlier batches.
+    pub releases: BTreeMap<(Uuid, String), OffsetDateTime>,
+    pub shipments: Vec<Goods>,
+    pub returns: Vec<Goods>,
+    pub documents: Vec<Document>,
+    /// Documents of earlier batches, whose order is known now.
+    pub settled: BTreeMap<Uuid, Uuid>,
+    pub sales_added: BTreeMap<(OffsetDateTime, Uuid), Sales>,
+    pub sales_taken: BTreeMap<(OffsetDateTime, Uuid), Sales>,
+    pub products_added: BTreeMap<(OffsetDateTime, String, Uuid), ProductSales>,
+    pub products_taken: BTreeMap<(OffsetDateTime, String, Uuid), ProductSales>,
+    pub document_slots: BTreeMap<(OffsetDateTime, Uuid), Documents>,
+}
+
+/// Works out what `facts`, in the order given, change.
+pub fn fold(mut known: Known, facts: Vec<Fact>) -> Writes {
+    let mut writes = Writes::default();
+    let before: HashMap<Uuid, OrderFact> = known.orders.clone();
+    let mut touched: BTreeSet<Uuid> = BTreeSet::new();
+    for fact in facts {
+        if let Some(order_id) = fact.order_id() {
+            touched.insert(order_id);
+            known.orders.entry(order_id).or_insert_with(|| OrderFact::new(order_id)).apply(&fact);
+        }
+        match fact {
+            Fact::Accepted(accepted) => {
+                writes.dims.entry(accepted.dims.id()).or_insert_with(|| accepted.dims.clone());
+                writes.customers.extend(accepted.customer_id);
+                writes.accepted.push(accepted);
+            }
+            Fact::Held { order_id, hold_id, at } => {
+                writes.holds.insert((order_id, hold_id), (at, None));
+            }
+            Fact::HoldReleased { order_id, hold_id, at } => {
+                let key = (order_id, hold_id);
+                match writes.holds.get_mut(&key) {
+                    Some((_, released_at)) => *released_at = Some(at),
+                    None => drop(writes.releases.insert(key, at)),
+                }
+            }
+            Fact::Shipped(goods) => writes.shipments.push(goods),
+            Fact::Returned(goods) => writes.returns.push(goods),
+            Fact::Documented(document) => {
+                if let Some(dims) = &document.dims {
+                    writes.dims.entry(dims.id()).or_insert_with(|| dims.clone());
+                }
+                writes.documents.push(document);
+            }
+            Fact::Confirmed { .. }
+            | Fact::Rejected { .. }
+            | Fact::Cancelled { .. }
+            | Fact::Backordered { .. }
+            | Fact::NotFound { .. }
+            | Fact::Delivered { .. } => {}
+        }
+    }
+    writes.add_documents(&known);
+    let accepted_lines: HashMap<Uuid, usize> =
+        writes.accepted.iter().enumerate().map(|(place, accepted)| (accepted.order_id, place)).collect();
+    for order_id in touched {
+        let Some(after) = known.orders.remove(&order_id) else { continue };
+        let sales_before = before.get(&order_id).and_then(OrderFact::sales);
+        let sales_after = after.sales();
+        writes.change_sales(sales_before, sales_after);
+        match (sales_before, sales_after) {
+            (None, Some(((slot, dims_id), _))) => {
+                if let Some(place) = accepted_lines.get(&order_id) {
+                    for (sku, sales) in by_sku(&writes.accepted[*place].lines) {
+                        add_product(writes.products_added.entry((slot, sku.to_owned(), dims_id)).or_default(), sales);
+                    }
+                }
+            }
+            (Some(((slot, dims_id), _)), None) => {
+                writes.rejections = true;
+                writes.customers.extend(after.customer_id);
+                for (sku, sales) in by_sku(known.lines.get(&order_id).map_or(&[], Vec::as_slice)) {
+                    add_product(writes.products_taken.entry((slot, sku.to_owned(), dims_id)).or_default(), sales);
+                }
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        if before.get(&order_id) != Some(&after) {
+            writes.orders.push(after);
+        }
+    }
+    writes
+}
+
+impl Writes {
+    fn change_sales(
+        &mut self,
+        before: Option<((OffsetDateTime, Uuid), Sales)>,
+        after: Option<((OffsetDateTime, Uuid), Sales)>,
+    ) {
+        if before == after {
+            return;
+        }
+        // An order's slot and dims never change once it is accepted.
+        let Some((key, _)) = after.or(before) else { return };
+        let before = before.map(|(_, sales)| sales).unwrap_or_default();
+        let after = after.map(|(_, sales)| sales).unwrap_or_default();
+        let added = after.more_than(before);
+        let taken = before.more_than(after);
+        if added != Sales::default() {
+            self.sales_added.entry(key).or_default().add(added);
+        }
+        if taken != Sales::default() {
+            self.sales_taken.entry(key).or_default().add(taken);
+        }
+    }
+
+    /// Documents count where their order's dims are known; the others wait for the acceptance.
+    fn add_documents(&mut self, known: &Known) {
+        let newly_accepted: HashSet<Uuid> = self.accepted.iter().map(|accepted| accepted.order_id).collect();
+        for document in &mut self.documents {
+            document.dims_id = match document.order_id {
+                Some(order_id) => known.orders.get(&order_id).and_then(|order| order.dims_id),
+                None => document.dims.as_ref().map(Dims::id),
+            };
+        }
+        let waiting =
+            known.waiting.iter().filter(|document| document.order_id.is_some_and(|id| newly_accepted.contains(&id)));
+        for document in waiting {
+            let dims_id = document.order_id.and_then(|id| known.orders.get(&id)).and_then(|order| order.dims_id);
+            if let Some(dims_id) = dims_id {
+                self.settled.insert(document.document_id, dims_id);
+                add_document(self.document_slots.entry((slot(document.issued_at), dims_id)).or_default(), document);
+            }
+        }
+        for document in &self.documents {
+            if let Some(dims_id) = document.dims_id {
+                add_document(self.document_slots.entry((slot(document.issued_at), dims_id)).or_default(), document);
+            }
+        }
+    }
+}
+
+impl Sales {
+    fn add(&mut self, other: Sales) {
+        self.orders += other.orders;
+        self.lines += other.lines;
+        self.units += other.units;
+        self.gross += other.gross;
+        self.discount += other.discount;
+        self.cancelled += other.cancelled;
+        self.backordered_lines += other.backordered_lines;
+    }
+
+    /// Column by column: by how much this is more than `other`, or 0.
+    fn more_than(self, other: Sales) -> Sales {
+        Sales {
+            orders: (self.orders - other.orders).max(0),
+            lines: (self.lines - other.lines).max(0),
+            units: (self.units - other.units).max(0),
+            gross: (self.gross - other.gross).max(0),
+            discount: (self.discount - other.discount).max(0),
+            cancelled: (self.cancelled - other.cancelled).max(0),
+            backordered_lines: (self.backordered_lines - other.backordered_lines).max(0),
+        }
+    }
+}
+
+fn add_document(documents: &mut Documents, document: &Document) {
+    if document.credit {
+        documents.credit_notes += 1;
+        documents.credited += document.net;
+    } else {
+        documents.invoices += 1;
+        documents.invoiced += document.net;
+    }
+}
+
+/// What one order adds to each of its products.
+fn by_sku(lines: &[Line]) -> BTreeMap<&str, ProductSales> {
+    let mut products: BTreeMap<&str, ProductSales> = BTreeMap::new();
+    for line in lines {
+        let product = products.entry(&line.sku).or_default();
+        product.orders = 1;
+        product.lines += 1;
+        product.units += line.units;
+        product.gross += line.gross;
+        product.discount += line.discount;
+    }
+    products
+}
+
+fn add_product(sum: &mut ProductSales, sales: ProductSales) {
+    sum.orders += sales.orders;
+    sum.lines += sales.lines;
+    sum.units += sales.units;
+    sum.gross += sales.gross;
+    sum.discount += sales.discount;
+}

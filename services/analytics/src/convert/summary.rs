@@ -1,0 +1,146 @@
+//! One line for people about each event of an order. Amounts, quantities and numbers; never names or addresses.
+
+use super::amount::text;
+use super::summary_text::{count, list, some_units, units_in_lines};
+use pesan_api::billing::v1 as billing;
+use pesan_api::fulfilment::v1 as fulfilment;
+use pesan_api::inventory::v1 as inventory;
+use pesan_api::order::v1 as order;
+use pesan_feed::Event;
+
+/// Longest text of others (reasons, notes) within a summary, in characters.
+const LONGEST_QUOTE: usize = 200;
+
+pub fn accepted(e: &order::OrderAccepted) -> String {
+    let units = units_in_lines(e.lines.iter().map(|line| line.quantity));
+    let who = if e.customer_id.is_empty() { " by a guest" } else { "" };
+    format!("{} accepted on {}{who}: {units}, {} gross", e.number, e.channel, text(e.gross.as_ref()))
+}
+
+pub fn confirmed(e: &order::OrderConfirmed) -> String {
+    let allocated: i64 = e.allocations.iter().map(|line| line.quantity).sum();
+    let backordered = e.backordered.iter().map(|line| line.quantity).sum();
+    let cancelled = e.cancelled.iter().map(|line| line.quantity).sum();
+    let rest = [some_units(backordered, "backordered"), some_units(cancelled, "not there and cancelled")];
+    list([Some(format!("confirmed: {} reserved", count(allocated, "unit")))].into_iter().chain(rest))
+}
+
+pub fn rejected(e: &order::OrderRejected) -> String {
+    let reasons = list(e.rejections.iter().take(5).map(|rejection| Some(quote(&rejection.reason))));
+    if reasons.is_empty() { "rejected".to_owned() } else { format!("rejected: {reasons}") }
+}
+
+pub fn cancelled(e: &order::OrderCancelled) -> String {
+    let what = if e.whole { "the whole order".to_owned() } else { units_in_lines(e.lines.iter().map(|l| l.quantity)) };
+    list([Some(format!("cancelled: {what}")), Some(quote(&e.reason)).filter(|reason| !reason.is_empty())])
+}
+
+pub fn held(e: &order::OrderHeld) -> String {
+    let hold = e.hold.clone().unwrap_or_default();
+    list([Some(format!("held: {}", quote(&hold.reason))), Some(quote(&hold.note)).filter(|note| !note.is_empty())])
+}
+
+pub fn reserved(e: &inventory::StockReserved) -> String {
+    let reserved: i64 = e.lines.iter().flat_map(|line| &line.allocations).map(|at| at.quantity).sum();
+    let backordered = e.lines.iter().map(|line| line.backordered).sum();
+    let refused = e.lines.iter().map(|line| line.refused).sum();
+    let rest = [some_units(backordered, "backordered"), some_units(refused, "refused")];
+    list([Some(format!("{} reserved", count(reserved, "unit")))].into_iter().chain(rest))
+}
+
+pub fn shortage(e: &inventory::ShortageBooked) -> String {
+    let rest = some_units(e.backordered, "wait for stock again");
+    list([Some(format!("line {}: {} of {} not found", e.line_no, count(e.quantity, "unit"), quote(&e.sku))), rest])
+}
+
+pub fn goods_issued(e: &fulfilment::GoodsIssued) -> String {
+    let tracking = list(e.parcels.iter().take(5).map(|parcel| {
+        let parts = [&parcel.carrier, &parcel.tracking_number].map(|part| quote(part));
+        Some(parts.join(" ").trim().to_owned()).filter(|text| !text.is_empty())
+    }));
+    let units = units_in_lines(e.lines.iter().map(|line| line.quantity));
+    list([Some(format!("shipped: {units}")), Some(tracking).filter(|text| !text.is_empty())])
+}
+
+pub fn delivered(e: &fulfilment::Delivered) -> String {
+    format!("delivered: {}", units_in_lines(e.lines.iter().map(|line| line.quantity)))
+}
+
+pub fn return_received(e: &fulfilment::ReturnReceived) -> String {
+    let damaged = e.lines.iter().map(|line| line.damaged).sum();
+    let units = units_in_lines(e.lines.iter().map(|line| line.sellable + line.damaged));
+    list([Some(format!("{} received: {units}", e.number)), some_units(damaged, "damaged")])
+}
+
+pub fn invoice(invoice: &billing::Document) -> String {
+    format!("{}: {} net, {} with tax", invoice.number, text(invoice.net.as_ref()), text(invoice.total.as_ref()))
+}
+
+pub fn credit_note(e: &billing::CreditNoteIssued) -> String {
+    let note = e.document.clone().unwrap_or_default();
+    let reason = Some(quote(&e.reason)).filter(|reason| !reason.is_empty());
+    list([Some(format!("{}: {} net credited", note.number, text(note.net.as_ref()))), reason])
+}
+
+/// The events that change nothing here but belong to a journey. None: not to be told. OrderProgressed is not, because
+/// it only repeats what the facts of the others say.
+pub fn of_others(event: &Event) -> Result<Option<String>, prost::DecodeError> {
+    Ok(Some(if let Some(e) = event.decode::<order::OrderLinesReady>()? {
+        let units: i64 = e.allocations.iter().map(|line| line.quantity).sum();
+        format!("{} that waited are reserved now", count(units, "unit"))
+    } else if let Some(e) = event.decode::<order::ReturnApproved>()? {
+        format!("return {} approved: {}", e.number, units_in_lines(e.lines.iter().map(|line| line.quantity)))
+    } else if let Some(e) = event.decode::<inventory::StockRefused>()? {
+        let (wanted, available) =
+            e.lines.iter().fold((0, 0), |sums, line| (sums.0 + line.wanted, sums.1 + line.available));
+        format!("refused for lack of stock: {} wanted, {available} available", count(wanted, "unit"))
+    } else if event.is::<inventory::ReservationExpired>() {
+        "the reservation was never confirmed and lapsed".to_owned()
+    } else if let Some(e) = event.decode::<inventory::StockReleased>()? {
+        let reserved = e.lines.iter().map(|line| line.reserved).sum();
+        let backordered = e.lines.iter().map(|line| line.backordered).sum();
+        let parts = list([some_units(reserved, "released"), some_units(backordered, "taken off the waiting list")]);
+        if parts.is_empty() { "nothing was held".to_owned() } else { parts }
+    } else if let Some(e) = event.decode::<inventory::BackordersFilled>()? {
+        let units: i64 = e.lines.iter().map(|line| line.quantity).sum();
+        format!("stock came for {}", count(units, "waiting unit"))
+    } else if let Some(e) = event.decode::<inventory::StockIssued>()? {
+        let units = units_in_lines(e.lines.iter().map(|line| line.quantity));
+        let cost = e.cost.as_ref().map(|cost| format!("cost {}", text(Some(cost))));
+        list([Some(format!("taken off stock: {units}")), cost])
+    } else if let Some(e) = event.decode::<inventory::StockReturned>()? {
+        format!("back in stock: {}", units_in_lines(e.lines.iter().map(|line| line.sellable + line.damaged)))
+    } else if let Some(e) = event.decode::<fulfilment::FulfilmentOrderCreated>()? {
+        format!("{} created: {}", e.number, units_in_lines(e.lines.iter().map(|line| line.quantity)))
+    } else if let Some(e) = event.decode::<fulfilment::Picked>()? {
+        format!("picked: {}", units_in_lines(e.lines.iter().map(|line| line.quantity)))
+    } else if let Some(e) = event.decode::<fulfilment::ShortPicked>()? {
+        format!("not found when picking: {}", units_in_lines(e.lines.iter().map(|line| line.quantity)))
+    } else if let Some(e) = event.decode::<fulfilment::Packed>()? {
+        let grams: i64 = e.parcels.iter().map(|parcel| parcel.weight_grams).sum();
+        format!("packed: {}, {grams} g", count(e.parcels.len() as i64, "parcel"))
+    } else if let Some(e) = event.decode::<fulfilment::LinesWithdrawn>()? {
+        format!("withdrawn from the warehouse: {}", units_in_lines(e.lines.iter().map(|line| line.quantity)))
+    } else if let Some(e) = event.decode::<billing::PaymentAuthorised>()? {
+        let method =
+            if e.method() == billing::AuthorisationMethod::Provider { "by the payment provider" } else { "on account" };
+        format!("{} authorised {method}", text(e.amount.as_ref()))
+    } else if let Some(e) = event.decode::<billing::AuthorisationDeclined>()? {
+        format!("payment not authorised: {}", quote(&e.reason))
+    } else if let Some(e) = event.decode::<billing::AuthorisationVoided>()? {
+        format!("authorisation of {} let go", text(e.amount.as_ref()))
+    } else if let Some(e) = event.decode::<billing::PaymentCaptured>()? {
+        format!("{} captured", text(e.amount.as_ref()))
+    } else if let Some(e) = event.decode::<billing::RefundMade>()? {
+        format!("{} refunded", text(e.amount.as_ref()))
+    } else if let Some(e) = event.decode::<billing::CostPosted>()? {
+        format!("cost of goods {} posted", text(e.amount.as_ref()))
+    } else {
+        return Ok(None);
+    }))
+}
+
+/// Text of others, cut to a bearable length.
+fn quote(text: &str) -> String {
+    text.chars().take(LONGEST_QUOTE).collect()
+}

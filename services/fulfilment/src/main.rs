@@ -1,1 +1,21 @@
-fn main() {}
+//! The fulfilment service's process.
+
+use clap::Parser as _;
+use pesan_fulfilment::app::Application;
+use pesan_fulfilment::config::Config;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let config = Config::parse();
+    let telemetry = pesan_telemetry::init("fulfilment", &config.telemetry)?;
+    let result = run(config).await; // apart, so that spans are flushed on every way out
+    telemetry.shutdown();
+    result
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let stop = pesan_host::signal::stop_token();
+    let application = Application::build(config).await?;
+    tracing::info!(address = %application.address(), "fulfilment serves");
+    application.run_until_stopped(stop).await
+}

@@ -1,0 +1,43 @@
+//! What the order service's events say, in this service's words. They are facts: what cannot be read stops the follower.
+
+use crate::fulfilment_order::{Address, Allocation, ConfirmedOrder};
+use crate::id::{LocationId, OrderId};
+use anyhow::Context as _;
+use pesan_api::order::v1 as pb;
+use uuid::Uuid;
+
+/// What holds for all fulfilment orders of a confirmed order, and what is allocated at first.
+pub fn confirmed(event: pb::OrderConfirmed) -> anyhow::Result<(ConfirmedOrder, Vec<Allocation>)> {
+    let straight_through = event.fulfilment_policy() == pb::FulfilmentPolicy::StraightThrough;
+    let confirmed = ConfirmedOrder {
+        order_id: OrderId(event.order_id.parse().context("order_id")?),
+        order_number: event.number,
+        straight_through,
+        ship_to: event.ship_to.map(Address::from),
+    };
+    Ok((confirmed, allocations(event.allocations)?))
+}
+
+/// What is allocated of backordered lines now.
+pub fn lines_ready(event: pb::OrderLinesReady) -> anyhow::Result<(OrderId, Vec<Allocation>)> {
+    Ok((OrderId(event.order_id.parse().context("order_id")?), allocations(event.allocations)?))
+}
+
+fn allocations(lines: Vec<pb::AllocatedLine>) -> anyhow::Result<Vec<Allocation>> {
+    lines
+        .into_iter()
+        .map(|line| {
+            let location_id = match line.location_id.as_str() {
+                "" => Uuid::nil(),
+                id => id.parse().context("location_id")?,
+            };
+            Ok(Allocation {
+                line_no: line.line_no,
+                sku: line.sku,
+                location_id: LocationId(location_id),
+                quantity: line.quantity,
+                stocked: line.stocked,
+            })
+        })
+        .collect()
+}

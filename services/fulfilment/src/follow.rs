@@ -1,0 +1,65 @@
+//! What this service does with the order service's facts.
+//!
+//! `OrderConfirmed` and `OrderLinesReady` become fulfilment orders, `ReturnApproved` an expected return. Of all other facts
+//! of an order only the version counts: it tells how far the order is known. Cancellations need nothing here, because what
+//! they cancel was withdrawn before, when the order service asked.
+
+use crate::convert;
+use crate::id::OrderId;
+use crate::ops::{self, Approved, Asked};
+use crate::store;
+use pesan_api::order::v1::{OrderConfirmed, OrderLinesReady, ReturnApproved, ReturnHandling};
+use pesan_feed::{Event, Feed, Handle};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+
+/// The source's name.
+pub const ORDER: &str = "order";
+
+/// Follows the order service.
+pub struct OrderFacts {
+    feed: Feed,
+}
+
+impl OrderFacts {
+    /// Whose own facts go to `feed`.
+    pub fn new(feed: Feed) -> Self {
+        Self { feed }
+    }
+}
+
+impl Handle for OrderFacts {
+    async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
+        let mut versions = HashMap::new();
+        let mut confirmed = Vec::new();
+        let mut asked = Vec::new();
+        let mut approved = Vec::new();
+        for event in events {
+            // Facts of customers belong to no journey.
+            if event.correlation_id == Some(event.aggregate_id) {
+                versions.insert(OrderId(event.aggregate_id), event.version);
+            }
+            if let Some(fact) = event.decode::<OrderConfirmed>()? {
+                let (order, allocations) = convert::confirmed(fact)?;
+                asked.push(Asked { event, order_id: order.order_id, allocations });
+                confirmed.push(order);
+            } else if let Some(fact) = event.decode::<OrderLinesReady>()? {
+                let (order_id, allocations) = convert::lines_ready(fact)?;
+                asked.push(Asked { event, order_id, allocations });
+            } else if let Some(fact) = event.decode::<ReturnApproved>()? {
+                let straight_through = fact.handling() == ReturnHandling::StraightThrough;
+                approved.push(Approved { event, expected: convert::return_approved(event, fact)?, straight_through });
+            }
+        }
+        store::followed_order::advance(conn, &versions).await?;
+        let mut facts = ops::fulfil(conn, &confirmed, asked).await?;
+        // After what left: what comes back in the same batch must find where it had left from.
+        facts.extend(ops::expect_returns(conn, approved).await?);
+        pesan_feed::append(conn, &facts).await?;
+        Ok(())
+    }
+
+    fn applied(&self) {
+        self.feed.wake();
+    }
+}

@@ -126,7 +126,10 @@ impl Application {
             tracing::warn!("workers still ran at the end of the drain and were cut off");
             workers.shutdown().await;
         }
-        self.pool.close().await;
+        // Bounded as well: a request that was cut off may still hold a connection.
+        if tokio::time::timeout(self.drain, self.pool.close()).await.is_err() {
+            tracing::warn!("connections were still in use and were cut off");
+        }
         result
     }
 }

@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_check_digit_is_luhns() {
         assert_eq!(luhn("7992739871"), 3, "the textbook's example");
-        assert_eq!(Simulated::tracking_number(123, 1), "SIM00000012300014");
+        assert_eq!(Simulated::tracking_number(123, 1), "SIM00000012300018");
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl Carrier for Simulated {
     }
 
     fn book<'a>(&'a self, consignment: &'a Consignment) -> BoxFuture<'a, Result<Vec<String>, CarrierError>> {
-        let labels = (1..).zip(&consignment.weights).map(|(no, _)| Self::tracking_number(consignment.number, no)).collect();
+        let labels =
+            (1..).zip(&consignment.weights).map(|(no, _)| Self::tracking_number(consignment.number, no)).collect();
         Box::pin(std::future::ready(Ok(labels)))
     }
 }

@@ -169,3 +169,95 @@ impl ExpectedReturn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    const AT: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+    const NOW: Effective = Effective { said: None, now: AT };
+
+    fn expected(lines: &[(i32, i64, Option<i64>)]) -> ExpectedReturn {
+        let line = |(line_no, expected, cents): &(i32, i64, Option<i64>)| ReturnLine {
+            line_no: *line_no,
+            sku: "SKU".into(),
+            reason: "DAMAGED".into(),
+            expected: *expected,
+            sellable: 0,
+            damaged: 0,
+            credit: cents.map(|cents| Money::new("EUR".parse().unwrap(), Decimal::new(cents, 2))),
+        };
+        ExpectedReturn {
+            id: ReturnId(Uuid::from_u128(1)),
+            number: "RMA-000001".into(),
+            order_id: OrderId(Uuid::from_u128(2)),
+            requested_at: AT,
+            version: 0,
+            lines: lines.iter().map(line).collect(),
+        }
+    }
+
+    fn origins() -> HashMap<i32, Origin> {
+        let origin = |place: u128| Origin { location_id: LocationId(Uuid::from_u128(place)), stocked: true };
+        HashMap::from([(1, origin(10)), (2, origin(20))])
+    }
+
+    fn came(line_no: i32, sellable: i64, damaged: i64) -> Inspected {
+        Inspected { line_no, sellable, damaged, note: String::new() }
+    }
+
+    #[test]
+    fn goods_go_where_they_left_from_unless_told_otherwise() {
+        let mut return_ = expected(&[(1, 3, None), (2, 2, None)]);
+        let receipt = return_.receive(vec![came(1, 1, 0), came(2, 0, 1)], None, &origins(), NOW).unwrap();
+        let places: Vec<_> = receipt.lines.iter().map(|line| line.location_id.0.as_u128()).collect();
+        assert_eq!((places, receipt.receipt_no), (vec![10, 20], 1));
+        let told = Some(LocationId(Uuid::from_u128(30)));
+        let receipt = return_.receive(vec![came(1, 2, 0)], told, &origins(), NOW).unwrap();
+        assert_eq!((receipt.lines[0].location_id, receipt.receipt_no), (told.unwrap(), 2));
+        assert_eq!(return_.lines[0].received(), 3);
+    }
+
+    #[test]
+    fn more_than_expected_is_refused_and_changes_nothing() {
+        let mut return_ = expected(&[(1, 3, None), (2, 2, None)]);
+        let before = return_.clone();
+        let refused = return_.receive(vec![came(1, 1, 0), came(2, 2, 1)], None, &origins(), NOW);
+        assert!(matches!(refused, Err(Error::MoreThanExpected { lines, .. }) if lines == [2]));
+        let refused = return_.receive(vec![came(9, 1, 0)], None, &origins(), NOW);
+        assert!(matches!(refused, Err(Error::Invalid(_))));
+        assert_eq!(return_, before);
+    }
+
+    #[test]
+    fn a_credit_of_nothing_is_still_a_credit() {
+        let mut return_ = expected(&[(1, 2, Some(0)), (2, 1, None)]);
+        let receipt = return_.receive(vec![came(1, 1, 0), came(2, 1, 0)], None, &origins(), NOW).unwrap();
+        let amounts: Vec<_> = receipt.lines.iter().map(|line| line.credit.map(|credit| credit.amount)).collect();
+        assert_eq!(amounts, [Some(Decimal::ZERO), None]);
+    }
+
+    proptest! {
+        /// Whatever the receipts, their shares sum to the credit exactly, in whole cents, none of them negative.
+        #[test]
+        fn the_credit_is_shared_out_exactly(
+            cents in 0i64..100_000,
+            parts in prop::collection::vec((0i64..9, 0i64..9), 1..12),
+        ) {
+            let parts: Vec<_> = parts.into_iter().filter(|(sellable, damaged)| sellable + damaged > 0).collect();
+            let all: i64 = parts.iter().map(|(sellable, damaged)| sellable + damaged).sum();
+            prop_assume!(all > 0);
+            let mut return_ = expected(&[(1, all, Some(cents))]);
+            let mut sum = Decimal::ZERO;
+            for (sellable, damaged) in parts {
+                let receipt = return_.receive(vec![came(1, sellable, damaged)], None, &origins(), NOW).unwrap();
+                let share = receipt.lines[0].credit.unwrap().amount;
+                prop_assert!(share >= Decimal::ZERO && share.normalize().scale() <= 2, "{share}");
+                sum += share;
+            }
+            prop_assert_eq!(sum, Decimal::new(cents, 2));
+        }
+    }
+}

@@ -116,7 +116,6 @@ mod tests {
         Allocation { line_no, sku: format!("SKU{line_no}"), location_id, quantity, stocked }
     }
 
-
     fn numbered(straight_through: bool, allocations: Vec<Allocation>) -> Vec<FulfilmentOrder> {
         let order_id = OrderId(Uuid::from_u128(7));
         let confirmed = ConfirmedOrder { order_id, order_number: "SO-000007".into(), ship_to: None, straight_through };

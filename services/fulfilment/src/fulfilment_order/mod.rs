@@ -3,6 +3,8 @@
 mod create;
 mod state;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod withdraw;
 
 pub use create::{Allocation, Cause, ConfirmedOrder, create};

@@ -23,11 +23,7 @@ pub async fn expect_returns(conn: &mut PgConnection, approved: Vec<Approved<'_>>
     let received = approved.iter().filter(|approved| approved.straight_through).map(|approved| &approved.expected);
     let lines: BTreeSet<(OrderId, i32)> =
         received.flat_map(|expected| expected.lines.iter().map(|line| (expected.order_id, line.line_no))).collect();
-    let origins = if lines.is_empty() {
-        HashMap::new()
-    } else {
-        store::expected_return::origins(conn, &lines).await?
-    };
+    let origins = if lines.is_empty() { HashMap::new() } else { store::expected_return::origins(conn, &lines).await? };
     let nowhere = HashMap::new();
     let mut returns = Vec::with_capacity(approved.len());
     let mut receipts = Vec::new();

@@ -68,14 +68,13 @@ pub async fn insert(conn: &mut PgConnection, returns: &[ExpectedReturn]) -> sqlx
 
 /// Writes what came back of a return, which is one version further by it.
 pub async fn update(conn: &mut PgConnection, expected: &ExpectedReturn) -> Result<(), Error> {
-    let updated = sqlx::query(
-        "update expected_return set version = $2, received = $3 where return_id = $1 and version = $2 - 1",
-    )
-    .bind(expected.id.0)
-    .bind(expected.version)
-    .bind(expected.lines.iter().map(ReturnLine::received).sum::<i64>())
-    .execute(&mut *conn)
-    .await?;
+    let updated =
+        sqlx::query("update expected_return set version = $2, received = $3 where return_id = $1 and version = $2 - 1")
+            .bind(expected.id.0)
+            .bind(expected.version)
+            .bind(expected.lines.iter().map(ReturnLine::received).sum::<i64>())
+            .execute(&mut *conn)
+            .await?;
     if updated.rows_affected() != 1 {
         return Err(Error::Broken("a return changed while its order was locked".to_owned()));
     }

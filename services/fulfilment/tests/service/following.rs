@@ -21,7 +21,9 @@ async fn a_confirmed_order_becomes_one_fulfilment_order_for_each_location(pool: 
     let orders = house.of_order(order.id).await;
     let seen: Vec<_> = orders
         .iter()
-        .map(|o| (o.location_id.clone(), o.lines.iter().map(|l| (l.line_no, l.allocated, l.stocked)).collect::<Vec<_>>()))
+        .map(|o| {
+            (o.location_id.clone(), o.lines.iter().map(|l| (l.line_no, l.allocated, l.stocked)).collect::<Vec<_>>())
+        })
         .collect();
     let expected = [
         (String::new(), vec![(3, 1, false)]),

@@ -51,11 +51,7 @@ impl Fact {
 impl OrderFeed {
     /// Serves an empty feed on a free port: the feed and its endpoint.
     pub async fn serve() -> (Self, String) {
-        let feed = Self {
-            told: Arc::default(),
-            length: watch::Sender::new(0),
-            asked: watch::Sender::new(0),
-        };
+        let feed = Self { told: Arc::default(), length: watch::Sender::new(0), asked: watch::Sender::new(0) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let service = FeedServiceServer::new(feed.clone()).max_encoding_message_size(usize::MAX);

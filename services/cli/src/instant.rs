@@ -14,6 +14,12 @@ pub fn to_proto(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: i64::try_from(seconds).unwrap_or(0), nanos: i32::try_from(rest).unwrap_or(0) }
 }
 
+/// Now, by the machine's clock.
+pub fn now() -> prost_types::Timestamp {
+    let now = pesan_host::Clock::System.now();
+    prost_types::Timestamp { seconds: now.unix_timestamp(), nanos: i32::try_from(now.nanosecond()).unwrap_or(0) }
+}
+
 /// RFC 3339; empty where there is none.
 pub fn text(at: Option<&prost_types::Timestamp>) -> String {
     at.and_then(|at| Timestamp::new(at.seconds, at.nanos).ok()).map(|at| at.to_string()).unwrap_or_default()

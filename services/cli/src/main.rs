@@ -1,7 +1,11 @@
 //! The `pesan` command.
 
 mod amount;
+mod bench;
+mod by_hand;
+mod demo;
 mod endpoints;
+mod feed;
 mod instant;
 mod journey;
 mod kpi;
@@ -45,10 +49,25 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Up(up::Up),
+    Demo(demo::Demo),
     Replay(replay::Replay),
     Journey(journey::Journey),
     Kpi(kpi::Kpi),
+    Feed(feed::Feed),
     Verify(verify::Verify),
+    Bench(bench::Bench),
+    Order(by_hand::order::Order),
+    Customer(by_hand::customer::Customer),
+    Item(by_hand::item::Item),
+    Location(by_hand::location::Location),
+    Stock(by_hand::stock::Stock),
+    Reserve(by_hand::reserve::Reserve),
+    Fulfilment(by_hand::fulfilment::Fulfilment),
+    Return(by_hand::returns::Return),
+    Invoice(by_hand::invoice::Invoice),
+    Account(by_hand::account::Account),
+    Payment(by_hand::payment::Payment),
+    Ledger(by_hand::ledger::Ledger),
     WithPostgres(with_postgres::WithPostgres),
     /// Completions for a shell
     #[command(after_help = "Example:\n  pesan completions bash > /etc/bash_completion.d/pesan")]
@@ -74,6 +93,21 @@ async fn run(Cli { endpoints, output, command }: Cli) -> Result<ExitCode> {
         Command::WithPostgres(command) => return command.run().await,
         Command::Journey(command) => command.run(&endpoints, output).await?,
         Command::Kpi(command) => command.run(&endpoints, output).await?,
+        Command::Demo(command) => command.run(&endpoints, output).await?,
+        Command::Feed(command) => command.run(&endpoints, output).await?,
+        Command::Bench(command) => command.run(&endpoints, output).await?,
+        Command::Order(command) => command.run(&endpoints, output).await?,
+        Command::Customer(command) => command.run(&endpoints, output).await?,
+        Command::Item(command) => command.run(&endpoints, output).await?,
+        Command::Location(command) => command.run(&endpoints, output).await?,
+        Command::Stock(command) => command.run(&endpoints, output).await?,
+        Command::Reserve(command) => command.run(&endpoints, output).await?,
+        Command::Fulfilment(command) => command.run(&endpoints, output).await?,
+        Command::Return(command) => command.run(&endpoints, output).await?,
+        Command::Invoice(command) => command.run(&endpoints, output).await?,
+        Command::Account(command) => command.run(&endpoints, output).await?,
+        Command::Payment(command) => command.run(&endpoints, output).await?,
+        Command::Ledger(command) => command.run(&endpoints, output).await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pesan", &mut std::io::stdout());
         }

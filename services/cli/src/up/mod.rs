@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::endpoints::Service;
 use crate::output::{self, BOLD};
+pub use databases::AdminAccess;
 use databases::Databases;
 
 /// How long a service may take to answer for the first time: migrating a large database is most of it.

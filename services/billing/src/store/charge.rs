@@ -1,0 +1,300 @@
+//! Charges and their lines.
+
+use crate::charge::{Charge, ChargeLine, Method, PATIENCE, State};
+use crate::store::{currency, unknown};
+use rust_decimal::Decimal;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use std::collections::{HashMap, HashSet};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+fn method_word(method: Method) -> &'static str {
+    match method {
+        Method::OnAccount => "on_account",
+        Method::Provider => "provider",
+    }
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Pending => "pending",
+        State::Authorised => "authorised",
+        State::Refused => "refused",
+    }
+}
+
+fn read(row: &PgRow) -> sqlx::Result<Charge> {
+    Ok(Charge {
+        order_id: row.try_get("order_id")?,
+        order_number: row.try_get("order_number")?,
+        customer_id: row.try_get("customer_id")?,
+        currency: currency(row, "currency")?,
+        method: match row.try_get("method")? {
+            "on_account" => Method::OnAccount,
+            "provider" => Method::Provider,
+            word => return Err(unknown(word)),
+        },
+        state: match row.try_get("state")? {
+            "pending" => State::Pending,
+            "authorised" => State::Authorised,
+            "refused" => State::Refused,
+            word => return Err(unknown(word)),
+        },
+        amount: row.try_get("amount")?,
+        voided: row.try_get("voided")?,
+        invoiced: row.try_get("invoiced")?,
+        captured: row.try_get("captured")?,
+        credited: row.try_get("credited")?,
+        refunded: row.try_get("refunded")?,
+        provider_reference: row.try_get("provider_reference")?,
+        attempt: row.try_get("attempt")?,
+        order_version: row.try_get("order_version")?,
+        asked_at: row.try_get("asked_at")?,
+        placed_at: row.try_get("placed_at")?,
+        version: row.try_get("version")?,
+    })
+}
+
+/// The charges there are of these orders. The orders are locked by the caller.
+pub async fn find(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Charge>> {
+    let rows = sqlx::query("select * from charge where order_id = any($1)").bind(orders).fetch_all(conn).await?;
+    rows.iter().map(|row| read(row).map(|charge| (charge.order_id, charge))).collect()
+}
+
+/// All lines of these orders, ascending.
+pub async fn lines(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Vec<ChargeLine>>> {
+    let rows = sqlx::query(
+        "select order_id, line_no, sku, quantity, line_total, discount, tax, voided, invoiced, credited, credited_tax
+           from charge_line where order_id = any($1) order by order_id, line_no",
+    )
+    .bind(orders)
+    .fetch_all(conn)
+    .await?;
+    let mut lines: HashMap<Uuid, Vec<ChargeLine>> = HashMap::with_capacity(orders.len());
+    for row in rows {
+        lines.entry(row.try_get(0)?).or_default().push(ChargeLine {
+            line_no: row.try_get(1)?,
+            sku: row.try_get(2)?,
+            quantity: row.try_get(3)?,
+            line_total: row.try_get(4)?,
+            discount: row.try_get(5)?,
+            tax: row.try_get(6)?,
+            voided: row.try_get(7)?,
+            invoiced: row.try_get(8)?,
+            credited: row.try_get(9)?,
+            credited_tax: row.try_get(10)?,
+        });
+    }
+    Ok(lines)
+}
+
+/// Writes charges that were decided, new ones and those decided anew.
+pub async fn put(conn: &mut PgConnection, charges: &[&Charge]) -> sqlx::Result<()> {
+    if charges.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = charges.iter().map(|c| c.order_id).collect();
+    let numbers: Vec<&str> = charges.iter().map(|c| c.order_number.as_str()).collect();
+    let customers: Vec<Option<Uuid>> = charges.iter().map(|c| c.customer_id).collect();
+    let currencies: Vec<&str> = charges.iter().map(|c| c.currency.code()).collect();
+    let methods: Vec<&str> = charges.iter().map(|c| method_word(c.method)).collect();
+    let states: Vec<&str> = charges.iter().map(|c| state_word(c.state)).collect();
+    let amounts: Vec<Decimal> = charges.iter().map(|c| c.amount).collect();
+    let attempts: Vec<i32> = charges.iter().map(|c| c.attempt).collect();
+    let order_versions: Vec<i64> = charges.iter().map(|c| c.order_version).collect();
+    let asked_ats: Vec<OffsetDateTime> = charges.iter().map(|c| c.asked_at).collect();
+    let look_ats: Vec<OffsetDateTime> = charges.iter().map(|c| c.asked_at + PATIENCE).collect();
+    let placed_ats: Vec<OffsetDateTime> = charges.iter().map(|c| c.placed_at).collect();
+    let versions: Vec<i64> = charges.iter().map(|c| c.version).collect();
+    sqlx::query(
+        "insert into charge (order_id, order_number, customer_id, currency, method, state, amount, attempt, order_version,
+                             asked_at, look_at, placed_at, version)
+         select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::numeric[],
+                              $8::int4[], $9::int8[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
+                              $13::int8[])
+         on conflict (order_id) do update
+            set order_number = excluded.order_number, customer_id = excluded.customer_id, currency = excluded.currency,
+                method = excluded.method, state = excluded.state, amount = excluded.amount, voided = 0,
+                attempt = excluded.attempt, order_version = excluded.order_version, asked_at = excluded.asked_at,
+                look_at = excluded.look_at, placed_at = excluded.placed_at, version = excluded.version",
+    )
+    .bind(&ids)
+    .bind(&numbers)
+    .bind(&customers)
+    .bind(&currencies)
+    .bind(&methods)
+    .bind(&states)
+    .bind(&amounts)
+    .bind(&attempts)
+    .bind(&order_versions)
+    .bind(&asked_ats)
+    .bind(&look_ats)
+    .bind(&placed_ats)
+    .bind(&versions)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes the lines of charges that have none.
+pub async fn add_lines(conn: &mut PgConnection, lines: &[(Uuid, &ChargeLine)]) -> sqlx::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = lines.iter().map(|(id, _)| *id).collect();
+    let line_nos: Vec<i32> = lines.iter().map(|(_, l)| l.line_no).collect();
+    let skus: Vec<&str> = lines.iter().map(|(_, l)| l.sku.as_str()).collect();
+    let quantities: Vec<i64> = lines.iter().map(|(_, l)| l.quantity).collect();
+    let totals: Vec<Decimal> = lines.iter().map(|(_, l)| l.line_total).collect();
+    let discounts: Vec<Decimal> = lines.iter().map(|(_, l)| l.discount).collect();
+    let taxes: Vec<Decimal> = lines.iter().map(|(_, l)| l.tax).collect();
+    sqlx::query(
+        "insert into charge_line (order_id, line_no, sku, quantity, line_total, discount, tax)
+         select * from unnest($1::uuid[], $2::int4[], $3::text[], $4::int8[], $5::numeric[], $6::numeric[], $7::numeric[])",
+    )
+    .bind(&ids)
+    .bind(&line_nos)
+    .bind(&skus)
+    .bind(&quantities)
+    .bind(&totals)
+    .bind(&discounts)
+    .bind(&taxes)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes away the lines of charges that are decided anew.
+pub async fn remove_lines(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<()> {
+    if !orders.is_empty() {
+        sqlx::query("delete from charge_line where order_id = any($1)").bind(orders).execute(conn).await?;
+    }
+    Ok(())
+}
+
+/// Writes how far lines have come.
+pub async fn advance_lines(conn: &mut PgConnection, lines: &[(Uuid, &ChargeLine)]) -> sqlx::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = lines.iter().map(|(id, _)| *id).collect();
+    let line_nos: Vec<i32> = lines.iter().map(|(_, l)| l.line_no).collect();
+    let voided: Vec<i64> = lines.iter().map(|(_, l)| l.voided).collect();
+    let invoiced: Vec<i64> = lines.iter().map(|(_, l)| l.invoiced).collect();
+    let credited: Vec<i64> = lines.iter().map(|(_, l)| l.credited).collect();
+    let credited_taxes: Vec<Decimal> = lines.iter().map(|(_, l)| l.credited_tax).collect();
+    let done = sqlx::query(
+        "update charge_line l
+            set voided = n.voided, invoiced = n.invoiced, credited = n.credited, credited_tax = n.credited_tax
+           from unnest($1::uuid[], $2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::numeric[])
+                n (order_id, line_no, voided, invoiced, credited, credited_tax)
+          where l.order_id = n.order_id and l.line_no = n.line_no",
+    )
+    .bind(&ids)
+    .bind(&line_nos)
+    .bind(&voided)
+    .bind(&invoiced)
+    .bind(&credited)
+    .bind(&credited_taxes)
+    .execute(conn)
+    .await?;
+    if done.rows_affected() != ids.len() as u64 {
+        return Err(sqlx::Error::RowNotFound);
+    }
+    Ok(())
+}
+
+/// Writes how far charges have come.
+pub async fn advance<'a>(conn: &mut PgConnection, charges: impl IntoIterator<Item = &'a Charge>) -> sqlx::Result<()> {
+    let charges: Vec<&Charge> = charges.into_iter().collect();
+    if charges.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = charges.iter().map(|c| c.order_id).collect();
+    let states: Vec<&str> = charges.iter().map(|c| state_word(c.state)).collect();
+    let voided: Vec<Decimal> = charges.iter().map(|c| c.voided).collect();
+    let invoiced: Vec<Decimal> = charges.iter().map(|c| c.invoiced).collect();
+    let captured: Vec<Decimal> = charges.iter().map(|c| c.captured).collect();
+    let credited: Vec<Decimal> = charges.iter().map(|c| c.credited).collect();
+    let refunded: Vec<Decimal> = charges.iter().map(|c| c.refunded).collect();
+    let references: Vec<Option<&str>> = charges.iter().map(|c| c.provider_reference.as_deref()).collect();
+    let versions: Vec<i64> = charges.iter().map(|c| c.version).collect();
+    let done = sqlx::query(
+        "update charge c
+            set state = n.state, voided = n.voided, invoiced = n.invoiced, captured = n.captured,
+                credited = n.credited, refunded = n.refunded, provider_reference = n.provider_reference,
+                version = n.version
+           from unnest($1::uuid[], $2::text[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
+                       $8::text[], $9::int8[])
+                n (order_id, state, voided, invoiced, captured, credited, refunded, provider_reference, version)
+          where c.order_id = n.order_id",
+    )
+    .bind(&ids)
+    .bind(&states)
+    .bind(&voided)
+    .bind(&invoiced)
+    .bind(&captured)
+    .bind(&credited)
+    .bind(&refunded)
+    .bind(&references)
+    .bind(&versions)
+    .execute(conn)
+    .await?;
+    if done.rows_affected() != ids.len() as u64 {
+        return Err(sqlx::Error::RowNotFound);
+    }
+    Ok(())
+}
+
+/// Which of these orders will never be charged.
+pub async fn closed(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<HashSet<Uuid>> {
+    let closed: Vec<Uuid> = sqlx::query_scalar("select order_id from closed_order where order_id = any($1)")
+        .bind(orders)
+        .fetch_all(conn)
+        .await?;
+    Ok(closed.into_iter().collect())
+}
+
+/// Closes orders for ever; (order, reason, when).
+pub async fn close(conn: &mut PgConnection, orders: &[(Uuid, &str, OffsetDateTime)]) -> sqlx::Result<()> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = orders.iter().map(|o| o.0).collect();
+    let reasons: Vec<&str> = orders.iter().map(|o| o.1).collect();
+    let times: Vec<OffsetDateTime> = orders.iter().map(|o| o.2).collect();
+    sqlx::query(
+        "insert into closed_order (order_id, reason, closed_at)
+         select * from unnest($1::uuid[], $2::text[], $3::timestamptz[])
+         on conflict (order_id) do nothing",
+    )
+    .bind(&ids)
+    .bind(&reasons)
+    .bind(&times)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Up to `limit` charges whose provider was asked and never answered, and that are to be looked at by now.
+pub async fn unanswered(conn: &mut PgConnection, now: OffsetDateTime, limit: i64) -> sqlx::Result<Vec<Charge>> {
+    let rows = sqlx::query("select * from charge where state = 'pending' and look_at <= $1 order by look_at limit $2")
+        .bind(now)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Notes when to look again at charges that are still without an answer.
+pub async fn look_again(conn: &mut PgConnection, orders: &[Uuid], look_at: OffsetDateTime) -> sqlx::Result<()> {
+    if !orders.is_empty() {
+        sqlx::query("update charge set look_at = $2 where order_id = any($1) and state = 'pending'")
+            .bind(orders)
+            .bind(look_at)
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}

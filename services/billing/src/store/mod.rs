@@ -1,0 +1,44 @@
+//! Every SQL statement. Lists go in as arrays, so that a batch of any size takes the same few statements.
+
+pub mod account;
+pub mod charge;
+pub mod digest;
+pub mod document;
+pub mod job;
+pub mod ledger;
+pub mod payment;
+pub mod proof;
+pub mod provider_book;
+
+use pesan_money::Currency;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+
+/// Keeps this transaction's plans on the primary keys. A batch of ten thousand lines would otherwise make the planner
+/// read and hash the whole table, which costs more with every order there ever was.
+pub async fn plan_by_key(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A read-only transaction that sees one moment throughout.
+pub async fn one_moment(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql(
+        "set transaction isolation level repeatable read, read only; set local statement_timeout = '10min';
+         set local idle_in_transaction_session_timeout = '10min'",
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn currency(row: &PgRow, column: &str) -> sqlx::Result<Currency> {
+    row.try_get::<&str, _>(column)?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// A word in a column that is none of those its constraint allows.
+fn unknown(word: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("unexpected word {word:?}").into())
+}

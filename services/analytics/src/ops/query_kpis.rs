@@ -13,6 +13,7 @@ use pesan_money::Currency;
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgPool};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use time::OffsetDateTime;
 
 type Table = BTreeMap<(usize, String), Measures>;
 
@@ -58,6 +59,12 @@ async fn currencies(conn: &mut PgConnection) -> sqlx::Result<Vec<Currency>> {
 pub async fn known_currencies(pool: &PgPool) -> Result<Vec<Currency>, AnalyticsError> {
     let mut conn = pool.acquire().await?;
     Ok(currencies(&mut conn).await?)
+}
+
+/// The slot of the newest order; none where there is no order yet.
+pub async fn last_order(pool: &PgPool) -> Result<Option<OffsetDateTime>, AnalyticsError> {
+    let mut conn = pool.acquire().await?;
+    Ok(figures::last_slot(&mut conn).await?)
 }
 
 /// Knows where each group of figures is to be read.

@@ -97,6 +97,11 @@ fn bucket(row: &PgRow) -> sqlx::Result<usize> {
     Ok(usize::try_from(number - 1).unwrap_or_default())
 }
 
+/// The last slot that has sales.
+pub async fn last_slot(conn: &mut PgConnection) -> sqlx::Result<Option<OffsetDateTime>> {
+    sqlx::query_scalar("select max(slot) from sales_slot").fetch_one(conn).await
+}
+
 fn read_sales(row: &PgRow) -> sqlx::Result<SalesFigures> {
     Ok(SalesFigures {
         orders: row.try_get(2)?,

@@ -1,0 +1,14 @@
+//! The service from outside: the real application on a real database, following feeds that a test writes.
+
+mod dashboard;
+mod documents_and_goods;
+mod interleavings;
+mod journey;
+mod kpis;
+mod kpis_by_scope;
+mod proof;
+mod rebuild;
+mod requests;
+mod script;
+mod story;
+mod world;

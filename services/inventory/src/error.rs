@@ -1,0 +1,167 @@
+//! What can go wrong, and the only place that makes it a status or a problem.
+
+use pesan_api::r#type::v1::{FieldViolation, Problem};
+use pesan_grpc::{Violations, refuse};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+const DOMAIN: &str = "inventory.pesan";
+
+/// Why a request, or one item of it, was not carried out. Clones are cheap: a batch that failed as a whole fails for
+/// each of its callers.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("fields of the request are wrong")]
+    Invalid(Violations),
+    #[error("there is no item with the sku {0:?}")]
+    ItemNotFound(String),
+    #[error("there is no reservation of the order {0}")]
+    ReservationNotFound(Uuid),
+    #[error("the kind and base unit of {0:?} cannot change: it is in use")]
+    ItemInUse(String),
+    /// By the paths of the fields.
+    #[error("no such item; create it first")]
+    UnknownSku(Vec<String>),
+    #[error("no such location; create it first")]
+    UnknownLocation,
+    #[error("a service item has no stock")]
+    NotStocked,
+    #[error("not enough stock")]
+    OutOfStock(Vec<FieldViolation>),
+    #[error("the order was cancelled or rejected; nothing can be reserved for it any more")]
+    OrderClosed,
+    #[error("there is no location that a service could be shipped from; create one")]
+    NoLocation,
+    #[error("only {there} are there and not reserved")]
+    InsufficientStock { field: &'static str, there: i64 },
+    #[error("more than 1,000,000,000,000,000 of one item at one location cannot be kept")]
+    StockLimit(&'static str),
+    #[error("must be in {expected} like the item's costs so far")]
+    CostCurrency { field: &'static str, expected: &'static str },
+    /// With the fields that differ.
+    #[error("the request id was used for another request, which differs in {}", .0.join(", "))]
+    RequestIdReused(Vec<String>),
+    #[error("too many requests are waiting; try again")]
+    Busy,
+    #[error("the service stops; whether the request took effect is not known")]
+    Stopping,
+    #[error("others change the same rows; try again")]
+    Contention,
+    #[error("database failed")]
+    Database(Arc<sqlx::Error>),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let state = error.as_database_error().and_then(|e| e.code());
+        match state.as_deref() {
+            // Serialization failure, deadlock, lock timeout.
+            Some("40001" | "40P01" | "55P03") => Self::Contention,
+            _ => Self::Database(Arc::new(error)),
+        }
+    }
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl From<pesan_batch::Refused> for Error {
+    fn from(refused: pesan_batch::Refused) -> Self {
+        match refused {
+            pesan_batch::Refused::Full => Self::Busy,
+            pesan_batch::Refused::Closed => Self::Stopping,
+        }
+    }
+}
+
+impl Error {
+    fn code_and_reason(&self) -> (Code, &'static str) {
+        match self {
+            Self::Invalid(_) => (Code::InvalidArgument, "INVALID_ARGUMENT"),
+            Self::ItemNotFound(_) => (Code::NotFound, "ITEM_NOT_FOUND"),
+            Self::ReservationNotFound(_) => (Code::NotFound, "RESERVATION_NOT_FOUND"),
+            Self::ItemInUse(_) => (Code::FailedPrecondition, "ITEM_IN_USE"),
+            Self::UnknownSku(_) => (Code::NotFound, "UNKNOWN_SKU"),
+            Self::UnknownLocation => (Code::NotFound, "UNKNOWN_LOCATION"),
+            Self::NotStocked => (Code::FailedPrecondition, "NOT_STOCKED"),
+            Self::OutOfStock(_) => (Code::FailedPrecondition, "OUT_OF_STOCK"),
+            Self::OrderClosed => (Code::FailedPrecondition, "ORDER_CLOSED"),
+            Self::NoLocation => (Code::FailedPrecondition, "NO_LOCATION"),
+            Self::InsufficientStock { .. } => (Code::FailedPrecondition, "INSUFFICIENT_STOCK"),
+            Self::StockLimit(_) => (Code::OutOfRange, "STOCK_LIMIT"),
+            Self::CostCurrency { .. } => (Code::FailedPrecondition, "COST_CURRENCY"),
+            Self::RequestIdReused(_) => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
+            Self::Busy => (Code::ResourceExhausted, "BUSY"),
+            Self::Stopping => (Code::Unavailable, "STOPPING"),
+            Self::Contention => (Code::Aborted, "RETRY"),
+            Self::Database(_) => (Code::Internal, "INTERNAL"),
+        }
+    }
+
+    /// Whether the same request may succeed later, without a change of it.
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Busy | Self::Stopping | Self::Contention | Self::NoLocation | Self::Database(_))
+    }
+
+    /// The fields it is about, with paths from the root of the item.
+    fn violations(&self) -> Vec<FieldViolation> {
+        let at = |field: &str| vec![FieldViolation { field: field.to_owned(), description: self.to_string() }];
+        match self {
+            Self::Invalid(violations) => violations.as_slice().to_vec(),
+            Self::UnknownSku(fields) => fields.iter().take(100).flat_map(|field| at(field)).collect(),
+            Self::UnknownLocation => at("location_id"),
+            Self::NotStocked => at("sku"),
+            Self::OutOfStock(lines) => lines.clone(),
+            Self::InsufficientStock { field, .. } | Self::StockLimit(field) | Self::CostCurrency { field, .. } => {
+                at(field)
+            }
+            Self::RequestIdReused(_) => at("request_id"),
+            Self::ItemInUse(_) => at("kind"),
+            Self::ItemNotFound(_)
+            | Self::ReservationNotFound(_)
+            | Self::OrderClosed
+            | Self::NoLocation
+            | Self::Busy
+            | Self::Stopping
+            | Self::Contention
+            | Self::Database(_) => Vec::new(),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        if let Error::Invalid(violations) = &error {
+            return refuse::invalid(violations);
+        }
+        if let Error::Database(source) = &error {
+            tracing::error!(?source, "database failed");
+            return Status::internal("internal error");
+        }
+        let (code, reason) = error.code_and_reason();
+        if error.is_retryable() {
+            return refuse::retry(code, reason, DOMAIN, error.to_string(), Duration::from_millis(100));
+        }
+        refuse::refused(code, reason, DOMAIN, error.to_string())
+    }
+}
+
+/// The answer to one item of a list.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        if let Error::Invalid(violations) = error {
+            return violations.into_problem();
+        }
+        Problem {
+            reason: error.code_and_reason().1.to_owned(),
+            message: error.to_string(),
+            violations: error.violations(),
+            retryable: error.is_retryable(),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What fulfilment's facts do to stock: goods issued leave it, what a picker did not find is off the books, returned
+//! goods come back. A batch of any size is a few statements.
+
+use super::Inventory;
+use crate::convert::facts::{self, Issued};
+use crate::cost::{self, Costs};
+use crate::error::Error;
+use crate::item::ItemId;
+use crate::reservation::{Goods, Reservation, State};
+use crate::stock::{Book, Movement, MovementKind, StockKey};
+use crate::store;
+use pesan_api::inventory::v1 as pb;
+use pesan_feed::{Event, NewEvent};
+use pesan_money::Money;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A fact about goods of an order, as far as it matters here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GoodsFact {
+    /// Goods left.
+    Issued { fulfilment_order_id: String, lines: Vec<GoodsLine> },
+    /// Less was found than was promised: the lines are what was not found.
+    ShortPicked { lines: Vec<GoodsLine> },
+    /// Goods came back.
+    Returned { return_id: String, lines: Vec<GoodsLine> },
+}
+
+impl GoodsFact {
+    fn lines(&self) -> &[GoodsLine] {
+        match self {
+            Self::Issued { lines, .. } | Self::ShortPicked { lines } | Self::Returned { lines, .. } => lines,
+        }
+    }
+}
+
+/// A line of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GoodsLine {
+    pub line_no: i32,
+    pub sku: String,
+    pub location_id: Uuid,
+    /// False for service items.
+    pub stocked: bool,
+    /// Issued, not found, or returned in a state to be sold.
+    pub quantity: i64,
+    /// Returned, but not to be sold.
+    pub damaged: i64,
+}
+
+/// Applies facts in order, in the caller's transaction, which holds the orders' locks. True when stock may have come
+/// free, or somebody waits anew.
+pub async fn apply(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    facts: &[(&Event, Uuid, GoodsFact)],
+) -> Result<bool, Error> {
+    store::read_by_index(conn).await?;
+    let lines = || facts.iter().flat_map(|(_, _, fact)| fact.lines());
+    inventory.learn_skus(lines().map(|line| line.sku.as_str()).collect()).await?;
+    inventory.learn_locations(lines().map(|line| line.location_id).collect()).await?;
+
+    let mut orders: Vec<Uuid> = facts.iter().map(|(_, order_id, _)| *order_id).collect();
+    orders.sort_unstable();
+    orders.dedup();
+    let mut reservations = store::reservation::headers(conn, &orders).await?;
+    store::reservation::read_parts(conn, &mut reservations, &orders, None).await?;
+    let resolved: Vec<Vec<Goods>> = {
+        let resolve = |fact: &GoodsFact| fact.lines().iter().map(|line| goods(inventory, line)).collect();
+        facts.iter().map(|(_, _, fact)| resolve(fact)).collect::<Result<_, Error>>()?
+    };
+    let mut keys: Vec<StockKey> = resolved.iter().flatten().filter(|goods| goods.stocked).map(key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut items: Vec<ItemId> = keys.iter().map(|key| key.item).collect();
+    items.dedup();
+    store::stock::ensure(conn, &keys).await?;
+
+    let mut books = Books {
+        book: store::stock::lock(conn, &keys).await?,
+        costs: store::cost::lock(conn, &items).await?,
+        movements: Vec::new(),
+        events: Vec::new(),
+        recorded_at: inventory.clock.now(),
+        wakes: false,
+    };
+    for ((event, order_id, fact), goods) in facts.iter().zip(&resolved) {
+        let unknown = || Reservation::unknown(*order_id, State::Held, event.effective_at);
+        let reservation = reservations.entry(*order_id).or_insert_with(unknown);
+        match fact {
+            GoodsFact::Issued { fulfilment_order_id, lines } => {
+                books.issue(inventory, reservation, event, fulfilment_order_id, lines, goods);
+            }
+            GoodsFact::ShortPicked { lines } => books.short_pick(inventory, reservation, event, lines, goods),
+            GoodsFact::Returned { return_id, lines } => books.take_back(reservation, event, return_id, lines, goods),
+        }
+    }
+    store::stock::write(conn, &books.book).await?;
+    store::movement::append(conn, &books.movements).await?;
+    store::cost::write(conn, &books.costs).await?;
+    store::reservation::save(conn, reservations.values()).await?;
+    pesan_feed::append(conn, &books.events).await?;
+    Ok(books.wakes)
+}
+
+fn goods(inventory: &Inventory, line: &GoodsLine) -> Result<Goods, Error> {
+    let known = inventory.known();
+    let item = known.item(&line.sku).ok_or_else(|| Error::ItemNotFound(line.sku.clone()))?;
+    let location = known.location(line.location_id).ok_or(Error::UnknownLocation)?;
+    Ok(Goods { line_no: line.line_no, item: item.id, stocked: line.stocked && item.is_stocked(), location })
+}
+
+fn key(goods: &Goods) -> StockKey {
+    StockKey { item: goods.item, location: goods.location }
+}
+
+/// The books that a batch is written into.
+struct Books {
+    book: Book,
+    costs: Costs,
+    movements: Vec<Movement>,
+    events: Vec<NewEvent>,
+    recorded_at: OffsetDateTime,
+    wakes: bool,
+}
+
+impl Books {
+    fn issue(
+        &mut self,
+        inventory: &Inventory,
+        reservation: &mut Reservation,
+        event: &Event,
+        fulfilment_order_id: &str,
+        lines: &[GoodsLine],
+        goods: &[Goods],
+    ) {
+        let order_id = reservation.order_id;
+        let mut issued = Vec::with_capacity(lines.len());
+        let mut costs: Vec<Money> = Vec::with_capacity(lines.len());
+        for (line, goods) in lines.iter().zip(goods) {
+            let issue = reservation.issue(*goods, line.quantity, &mut self.book);
+            let mut cost = None;
+            if goods.stocked {
+                if issue.unbooked > 0 {
+                    tracing::warn!(%order_id, sku = line.sku, issue.unbooked, "more left than the books knew of");
+                    self.find(inventory, order_id, event, *goods, issue.unbooked);
+                }
+                cost = self.costs.of(goods.item, line.quantity);
+                self.movement(order_id, event, *goods, MovementKind::Issue, -line.quantity, 0);
+                self.costs.count(goods.item, -line.quantity);
+            }
+            costs.extend(cost);
+            issued.push(Issued {
+                line_no: line.line_no,
+                sku: line.sku.clone(),
+                location_id: line.location_id.to_string(),
+                quantity: line.quantity,
+                cost,
+            });
+        }
+        let fact = facts::issued(order_id, fulfilment_order_id.to_owned(), issued, cost::sum(&costs));
+        self.events.push(event.follow_up(order_id, reservation.next_version(), &fact));
+    }
+
+    /// The books were wrong: what left was there.
+    fn find(&mut self, inventory: &Inventory, order_id: Uuid, event: &Event, goods: Goods, quantity: i64) {
+        let movement = self.movement(order_id, event, goods, MovementKind::Adjustment, quantity, 0);
+        movement.reason = "UNBOOKED".to_owned();
+        self.costs.count(goods.item, quantity);
+        self.publish_last(inventory, order_id, event);
+    }
+
+    fn short_pick(
+        &mut self,
+        inventory: &Inventory,
+        reservation: &mut Reservation,
+        event: &Event,
+        lines: &[GoodsLine],
+        goods: &[Goods],
+    ) {
+        let order_id = reservation.order_id;
+        for (line, goods) in lines.iter().zip(goods) {
+            let shortage = reservation.short_pick(line.line_no, goods.location, line.quantity, &mut self.book);
+            if shortage.quantity < line.quantity {
+                tracing::warn!(%order_id, sku = line.sku, "less was held than was not found");
+            }
+            if shortage.quantity == 0 {
+                continue;
+            }
+            self.movement(order_id, event, *goods, MovementKind::ShortPick, -shortage.quantity, 0);
+            self.costs.count(goods.item, -shortage.quantity);
+            self.publish_last(inventory, order_id, event);
+            let known = inventory.known();
+            let fact = facts::shortage(&known, order_id, goods.line_no, goods.item, goods.location, shortage);
+            self.events.push(event.follow_up(order_id, reservation.next_version(), &fact));
+            self.wakes = true;
+        }
+    }
+
+    fn take_back(
+        &mut self,
+        reservation: &mut Reservation,
+        event: &Event,
+        return_id: &str,
+        lines: &[GoodsLine],
+        goods: &[Goods],
+    ) {
+        let mut returned = Vec::with_capacity(lines.len());
+        let mut costs: Vec<Money> = Vec::new();
+        for (line, goods) in lines.iter().zip(goods) {
+            reservation.take_back(*goods, line.quantity, line.damaged, &mut self.book);
+            if goods.stocked && (line.quantity > 0 || line.damaged > 0) {
+                let movement = self.movement(
+                    reservation.order_id,
+                    event,
+                    *goods,
+                    MovementKind::Return,
+                    line.quantity,
+                    line.damaged,
+                );
+                movement.reference = return_id.to_owned();
+                // What cannot be sold is not worth its cost any more: it stays in the cost of goods.
+                costs.extend(self.costs.of(goods.item, line.quantity));
+                self.costs.count(goods.item, line.quantity);
+            }
+            returned.push(pb::ReturnedLine {
+                line_no: line.line_no,
+                sku: line.sku.clone(),
+                location_id: line.location_id.to_string(),
+                sellable: line.quantity,
+                damaged: line.damaged,
+            });
+        }
+        let order_id = reservation.order_id;
+        let fact = facts::returned(order_id, return_id.to_owned(), returned, cost::sum(&costs));
+        self.events.push(event.follow_up(order_id, reservation.next_version(), &fact));
+        self.wakes = true;
+    }
+
+    fn movement(
+        &mut self,
+        order_id: Uuid,
+        event: &Event,
+        goods: Goods,
+        kind: MovementKind,
+        quantity: i64,
+        damaged: i64,
+    ) -> &mut Movement {
+        self.movements.push(Movement {
+            id: Uuid::now_v7(),
+            key: key(&goods),
+            quantity,
+            damaged,
+            kind,
+            reason: String::new(),
+            reference: order_id.to_string(),
+            unit_cost: self.costs.unit_cost(goods.item),
+            effective_at: event.effective_at,
+        });
+        let last = self.movements.len() - 1;
+        &mut self.movements[last]
+    }
+
+    /// Tells of the last movement.
+    fn publish_last(&mut self, inventory: &Inventory, order_id: Uuid, event: &Event) {
+        if let Some(movement) = self.movements.last() {
+            let fact = facts::moved(&inventory.known(), movement, self.recorded_at);
+            self.events.push(event.follow_up(movement.id, 1, &fact).of_journey(order_id));
+        }
+    }
+}

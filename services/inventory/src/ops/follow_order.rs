@@ -1,0 +1,173 @@
+//! What the order service's facts do to reservations: a confirmed one does not lapse, a cancelled or rejected one is let
+//! go. A batch of any size is a few statements.
+
+use super::Inventory;
+use super::expire::held_keys;
+use crate::convert::facts;
+use crate::error::Error;
+use crate::location::LocationId;
+use crate::reservation::{Fill, Released, Reservation, State};
+use crate::stock::{Book, StockKey};
+use crate::store;
+use pesan_feed::{Event, NewEvent};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, HashMap};
+use uuid::Uuid;
+
+/// A fact about an order, as far as it matters here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderFact {
+    /// The promise is settled.
+    Confirmed {
+        /// Line, location, quantity.
+        allocations: Vec<(i32, Uuid, i64)>,
+        /// Line, quantity.
+        backordered: Vec<(i32, i64)>,
+    },
+    /// Quantities were cancelled.
+    Cancelled { lines: Vec<CancelledLine>, whole: bool },
+    /// The order was refused.
+    Rejected,
+}
+
+/// What was cancelled of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CancelledLine {
+    pub line_no: i32,
+    /// Of what was reserved, by location.
+    pub reserved: Vec<(Uuid, i64)>,
+    /// Of what waited, as the order believed.
+    pub backordered: i64,
+}
+
+/// Applies facts in order, in the caller's transaction, which holds the orders' locks. True when stock came free.
+pub async fn apply(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    facts: &[(&Event, Uuid, OrderFact)],
+) -> Result<bool, Error> {
+    store::read_by_index(conn).await?;
+    let mut orders: Vec<Uuid> = facts.iter().map(|(_, order_id, _)| *order_id).collect();
+    orders.sort_unstable();
+    orders.dedup();
+    let mut reservations = store::reservation::headers(conn, &orders).await?;
+    // A confirmation alone needs no parts, unless the reservation has lapsed.
+    let needs_parts = |order_id: &Uuid, fact: &OrderFact| match fact {
+        OrderFact::Confirmed { .. } => reservations.get(order_id).is_some_and(|r| r.state == State::Expired),
+        OrderFact::Cancelled { .. } | OrderFact::Rejected => true,
+    };
+    let mut with_parts: Vec<Uuid> =
+        facts.iter().filter(|(_, order_id, fact)| needs_parts(order_id, fact)).map(|(_, id, _)| *id).collect();
+    with_parts.sort_unstable();
+    with_parts.dedup();
+    store::reservation::read_parts(conn, &mut reservations, &with_parts, None).await?;
+    let mut fills = store::reservation::fills(conn, &backorder_cancellations(facts)).await?;
+    let locations = facts.iter().flat_map(|(_, _, fact)| locations_of(fact));
+    inventory.learn_locations(locations.collect()).await?;
+    let items = reservations.values().flat_map(|r| &r.parts).map(|part| part.item);
+    inventory.learn(conn, items.collect(), Vec::new()).await?;
+    let mut book = lock_stock(conn, facts, &reservations).await?;
+
+    let mut events: Vec<NewEvent> = Vec::new();
+    let mut freed = false;
+    for (event, order_id, fact) in facts {
+        let released = apply_one(inventory, *order_id, event, fact, &mut reservations, &mut fills, &mut book);
+        if released.is_empty() {
+            continue;
+        }
+        freed |= released.iter().any(|line| line.reserved > 0);
+        if let Some(reservation) = reservations.get_mut(order_id) {
+            let fact = facts::released(&inventory.known(), *order_id, &released);
+            events.push(event.follow_up(*order_id, reservation.next_version(), &fact));
+        }
+    }
+    let fills: Vec<Fill> = fills.into_values().flatten().filter(|fill| fill.changed).collect();
+    store::stock::write(conn, &book).await?;
+    store::reservation::save(conn, reservations.values()).await?;
+    store::reservation::save_fills(conn, &fills).await?;
+    pesan_feed::append(conn, &events).await?;
+    Ok(freed)
+}
+
+fn apply_one(
+    inventory: &Inventory,
+    order_id: Uuid,
+    event: &Event,
+    fact: &OrderFact,
+    reservations: &mut BTreeMap<Uuid, Reservation>,
+    fills: &mut HashMap<Uuid, Vec<Fill>>,
+    book: &mut Book,
+) -> Vec<Released> {
+    let known = inventory.known();
+    match fact {
+        OrderFact::Confirmed { allocations, backordered } => {
+            let Some(reservation) = reservations.get_mut(&order_id) else {
+                tracing::warn!(%order_id, "an order was confirmed for which nothing was ever reserved");
+                return Vec::new();
+            };
+            if reservation.state == State::Expired {
+                tracing::warn!(%order_id, "an order was confirmed after its reservation lapsed; holding what is free");
+            }
+            let allocations: Vec<(i32, LocationId, i64)> = allocations
+                .iter()
+                .filter_map(|(line_no, id, quantity)| Some((*line_no, known.location(*id)?, *quantity)))
+                .collect();
+            reservation.confirm(&allocations, backordered, book);
+            Vec::new()
+        }
+        OrderFact::Rejected | OrderFact::Cancelled { whole: true, .. } => {
+            // Also for orders never heard of: a demand that comes late must meet it.
+            let unknown = || Reservation::unknown(order_id, State::Closed, event.effective_at);
+            reservations.entry(order_id).or_insert_with(unknown).close(book)
+        }
+        OrderFact::Cancelled { lines, whole: false } => {
+            let Some(reservation) = reservations.get_mut(&order_id) else { return Vec::new() };
+            let fills = fills.entry(order_id).or_default();
+            let release = |line: &CancelledLine| {
+                let reserved: Vec<(LocationId, i64)> =
+                    line.reserved.iter().filter_map(|(id, quantity)| Some((known.location(*id)?, *quantity))).collect();
+                reservation.release_line(line.line_no, &reserved, line.backordered, fills, book)
+            };
+            lines.iter().filter_map(release).collect()
+        }
+    }
+}
+
+/// Orders of which waiting quantities were cancelled.
+fn backorder_cancellations(facts: &[(&Event, Uuid, OrderFact)]) -> Vec<Uuid> {
+    let waited = |fact: &OrderFact| match fact {
+        OrderFact::Cancelled { lines, whole } => !whole && lines.iter().any(|line| line.backordered > 0),
+        OrderFact::Confirmed { .. } | OrderFact::Rejected => false,
+    };
+    facts.iter().filter(|(_, _, fact)| waited(fact)).map(|(_, order_id, _)| *order_id).collect()
+}
+
+fn locations_of(fact: &OrderFact) -> Vec<Uuid> {
+    match fact {
+        OrderFact::Confirmed { allocations, .. } => allocations.iter().map(|(_, location, _)| *location).collect(),
+        OrderFact::Cancelled { lines, .. } => {
+            lines.iter().flat_map(|line| line.reserved.iter().map(|(location, _)| *location)).collect()
+        }
+        OrderFact::Rejected => Vec::new(),
+    }
+}
+
+/// Locks what the reservations with parts hold, and what those that lapsed may hold again.
+async fn lock_stock(
+    conn: &mut PgConnection,
+    facts: &[(&Event, Uuid, OrderFact)],
+    reservations: &BTreeMap<Uuid, Reservation>,
+) -> Result<Book, Error> {
+    let mut keys = held_keys(reservations.values());
+    let lapsed = facts.iter().filter(|(_, _, fact)| matches!(fact, OrderFact::Confirmed { .. }));
+    let lapsed = lapsed.filter_map(|(_, order_id, _)| reservations.get(order_id));
+    for part in lapsed.flat_map(|reservation| &reservation.parts).filter(|part| part.stocked) {
+        keys.extend(part.location.map(|location| StockKey { item: part.item, location }));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(Book::default());
+    }
+    Ok(store::stock::lock(conn, &keys).await?)
+}

@@ -1,0 +1,125 @@
+//! The use cases, one file each: lock, decide, write, publish.
+
+pub mod expire;
+pub mod fill;
+pub mod follow_fulfilment;
+pub mod follow_order;
+pub mod look;
+pub mod move_stock;
+pub mod prove;
+pub mod reserve;
+pub mod upsert;
+
+use crate::error::Error;
+use crate::item::ItemId;
+use crate::known::Known;
+use crate::location::LocationId;
+use crate::store;
+use pesan_feed::Feed;
+use pesan_host::Clock;
+use sqlx::{PgConnection, PgPool};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// What every use case needs. Clones share everything.
+#[derive(Clone)]
+pub struct Inventory {
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub feed: Feed,
+    /// Wakes the worker that serves the backorder queue.
+    pub filler: Arc<Notify>,
+    /// How long a reservation waits for its order's confirmation.
+    pub reservation_lives: Duration,
+    known: Arc<RwLock<Known>>,
+}
+
+impl Inventory {
+    /// With nothing remembered yet.
+    pub fn new(pool: PgPool, clock: Clock, feed: Feed, reservation_lives: Duration) -> Self {
+        Self { pool, clock, feed, filler: Arc::default(), reservation_lives, known: Arc::default() }
+    }
+
+    /// What is remembered of items and locations. Not to be held over an await.
+    pub fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the items with these SKUs to use and remembers them; outside the caller's transaction, so that what is
+    /// remembered is true whatever becomes of it. Those that do not exist stay unknown.
+    async fn learn_skus(&self, mut missing: Vec<&str>) -> Result<(), Error> {
+        {
+            let known = self.known();
+            missing.retain(|sku| known.item(sku).is_none());
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut tx = store::begin(&self.pool).await?;
+        let items = store::item::put_to_use(&mut tx, &missing).await?;
+        tx.commit().await?;
+        self.remember().add_items(items);
+        Ok(())
+    }
+
+    /// Makes sure that the names of these items and locations are remembered.
+    async fn learn(
+        &self,
+        conn: &mut PgConnection,
+        mut missing: Vec<ItemId>,
+        locations: Vec<LocationId>,
+    ) -> Result<(), Error> {
+        let unknown_location = {
+            let known = self.known();
+            missing.retain(|item| !known.knows(*item));
+            locations.into_iter().any(|location| !known.knows_location(location))
+        };
+        if !missing.is_empty() {
+            missing.sort_unstable();
+            missing.dedup();
+            let items = store::item::known_by_id(conn, &missing).await?;
+            self.remember().add_items(items);
+        }
+        if unknown_location {
+            let locations = store::location::ids(conn).await?;
+            self.remember().add_locations(locations);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that these locations are remembered, as far as they exist.
+    async fn learn_locations(&self, ids: Vec<Uuid>) -> Result<(), Error> {
+        let unknown = {
+            let known = self.known();
+            ids.into_iter().any(|id| known.location(id).is_none())
+        };
+        if unknown {
+            let mut conn = self.pool.acquire().await?;
+            let locations = store::location::ids(&mut conn).await?;
+            self.remember().add_locations(locations);
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` again, a few times, where others changed the same rows at the same time.
+async fn insist<T, F>(mut work: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for _ in 0..3 {
+        match work().await {
+            Err(Error::Contention) => {}
+            done => return done,
+        }
+    }
+    work().await
+}

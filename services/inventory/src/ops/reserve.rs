@@ -1,0 +1,279 @@
+//! Promises stock to orders: many callers' lists in one transaction.
+//!
+//! Ten statements for any number of orders: begin, lock the orders, read what they hold, lock the stock, read the queue,
+//! write reservations, parts and stock, append the facts, commit.
+
+use super::{Inventory, insist};
+use crate::convert::facts;
+use crate::error::Error;
+use crate::item::ItemId;
+use crate::known::Known;
+use crate::location::LocationId;
+use crate::reservation::{Decision, Demand, Part, Reservation, Short, State, Wanted, WantedLine, decide};
+use crate::sourcing::FreeStock;
+use crate::stock::{Book, Level, StockKey};
+use crate::store;
+use pesan_api::r#type::v1::FieldViolation;
+use pesan_batch::{Coalescer, Limits};
+use pesan_feed::NewEvent;
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What one order got.
+pub type Outcome = Result<Arc<Reservation>, Error>;
+
+/// Gathers the demands of concurrent calls; an item of the queue is one call's list, which stays together and in order.
+pub type Reserver = Coalescer<Vec<Demand>, Vec<Outcome>>;
+
+/// Weight is orders and lines. Two workers: one reads its batch in while the other's commits.
+const LIMITS: Limits = Limits { items: 512, weight: 51_000, queue: 8_192, workers: 2 };
+
+/// Starts the workers.
+pub fn start(inventory: Inventory) -> Reserver {
+    Coalescer::spawn(LIMITS, move |lists: Vec<Vec<Demand>>| {
+        let inventory = inventory.clone();
+        async move { reserve_lists(&inventory, lists).await }
+    })
+}
+
+/// The weight of a call's list.
+pub fn weight(demands: &[Demand]) -> usize {
+    demands.iter().map(|demand| 1 + demand.lines.len()).sum()
+}
+
+async fn reserve_lists(inventory: &Inventory, lists: Vec<Vec<Demand>>) -> Vec<Vec<Outcome>> {
+    let lengths: Vec<usize> = lists.iter().map(Vec::len).collect();
+    let demands: Vec<Demand> = lists.into_iter().flatten().collect();
+    let mut outcomes = match insist(|| reserve(inventory, &demands)).await {
+        Ok(outcomes) => outcomes.into_iter(),
+        Err(error) if lengths.len() == 1 => vec![Err(error); demands.len()].into_iter(),
+        Err(_) => {
+            // Whatever it was, it is not to fail those it does not concern.
+            let mut outcomes = Vec::with_capacity(demands.len());
+            let mut from = 0;
+            for length in &lengths {
+                let list = &demands[from..from + length];
+                let alone = insist(|| reserve(inventory, list)).await;
+                outcomes.extend(alone.unwrap_or_else(|error| vec![Err(error); *length]));
+                from += length;
+            }
+            outcomes.into_iter()
+        }
+    };
+    lengths.into_iter().map(|length| outcomes.by_ref().take(length).collect()).collect()
+}
+
+/// Reserves for each demand by itself, in the order given, in one transaction. Idempotent by order.
+pub async fn reserve(inventory: &Inventory, demands: &[Demand]) -> Result<Vec<Outcome>, Error> {
+    let lines = demands.iter().flat_map(|demand| &demand.lines);
+    inventory.learn_skus(lines.map(|line| line.sku.as_str()).collect()).await?;
+    // An order that comes twice in a batch is answered twice with what it gets once.
+    let mut outcomes: HashMap<Uuid, Outcome> = HashMap::with_capacity(demands.len());
+    let mut wants: Vec<(&Demand, Wanted)> = Vec::with_capacity(demands.len());
+    {
+        let known = inventory.known();
+        let mut seen = HashSet::with_capacity(demands.len());
+        for demand in demands.iter().filter(|demand| seen.insert(demand.order_id)) {
+            match wanted(&known, demand) {
+                Ok(wanted) => wants.push((demand, wanted)),
+                Err(error) => drop(outcomes.insert(demand.order_id, Err(error))),
+            }
+        }
+    }
+    if !wants.is_empty() {
+        write(inventory, wants, &mut outcomes).await?;
+    }
+    let answer = |demand: &Demand| outcomes.get(&demand.order_id).cloned().unwrap_or(Err(Error::Stopping));
+    Ok(demands.iter().map(answer).collect())
+}
+
+fn wanted(known: &Known, demand: &Demand) -> Result<Wanted, Error> {
+    let mut lines = Vec::with_capacity(demand.lines.len());
+    let mut unknown = Vec::new();
+    for (i, line) in demand.lines.iter().enumerate() {
+        match known.item(&line.sku) {
+            Some(item) => lines.push(WantedLine {
+                line_no: line.line_no,
+                item: item.id,
+                stocked: item.is_stocked(),
+                quantity: line.quantity,
+            }),
+            None => unknown.push(format!("lines[{i}].sku")),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(Error::UnknownSku(unknown));
+    }
+    Ok(Wanted { policy: demand.policy, lines })
+}
+
+async fn write(
+    inventory: &Inventory,
+    wants: Vec<(&Demand, Wanted)>,
+    outcomes: &mut HashMap<Uuid, Outcome>,
+) -> Result<(), Error> {
+    let expires_at = inventory.clock.now() + inventory.reservation_lives;
+    let orders: Vec<Uuid> = wants.iter().map(|(demand, _)| demand.order_id).collect();
+
+    let mut tx = store::begin(&inventory.pool).await?;
+    pesan_feed::lock(&mut tx, orders.iter().copied()).await?;
+    let mut reservations = store::reservation::headers(&mut tx, &orders).await?;
+    let held = of_state(&reservations, State::Held);
+    store::reservation::read_parts(&mut tx, &mut reservations, &held, None).await?;
+
+    let mut fresh: Vec<&Demand> = Vec::with_capacity(wants.len());
+    let mut fresh_wants: Vec<Wanted> = Vec::with_capacity(wants.len());
+    for (demand, wanted) in wants {
+        match reservations.get_mut(&demand.order_id) {
+            Some(reservation) if reservation.state == State::Closed => {
+                outcomes.insert(demand.order_id, Err(Error::OrderClosed));
+            }
+            Some(reservation) if reservation.state == State::Held => reservation.extend(expires_at),
+            Some(_) | None => {
+                fresh.push(demand);
+                fresh_wants.push(wanted);
+            }
+        }
+    }
+    let lapsed = of_state(&reservations, State::Expired);
+    if !lapsed.is_empty() {
+        store::reservation::forget_parts(&mut tx, &lapsed).await?;
+    }
+
+    let home = home(&mut tx, &fresh_wants).await?;
+    if home.is_none() {
+        // Without any location there is nowhere to ship a service from.
+        let mut ships = fresh_wants.iter().map(|wanted| wanted.lines.iter().all(|line| line.stocked));
+        fresh.retain(|demand| {
+            let ships = ships.next().unwrap_or(false);
+            if !ships {
+                outcomes.insert(demand.order_id, Err(Error::NoLocation));
+            }
+            ships
+        });
+        fresh_wants.retain(|wanted| wanted.lines.iter().all(|line| line.stocked));
+    }
+    let mut stock = free_stock(&mut tx, &fresh_wants).await?;
+    let decisions = decide(&mut stock, home, &fresh_wants);
+
+    let mut book = Book::default();
+    let mut events = Vec::with_capacity(fresh.len());
+    let mut refused: HashMap<Uuid, Vec<Short>> = HashMap::new();
+    let mut waits = false;
+    {
+        let locations = decisions.iter().flat_map(parts_of).filter_map(|part| part.location);
+        inventory.learn(&mut tx, Vec::new(), locations.collect()).await?;
+        let known = inventory.known();
+        for (demand, decision) in fresh.iter().zip(decisions) {
+            let order_id = demand.order_id;
+            let unknown = || Reservation::unknown(order_id, State::Held, demand.placed_at);
+            let reservation = reservations.entry(order_id).or_insert_with(unknown);
+            reservation.policy = demand.policy;
+            reservation.priority = demand.priority;
+            reservation.placed_at = demand.placed_at;
+            reservation.confirmed = false;
+            let version = reservation.next_version();
+            let event = match decision {
+                Decision::Reserved(parts) => {
+                    reservation.state = State::Held;
+                    reservation.expires_at = Some(expires_at);
+                    reservation.units = parts.iter().map(|part| part.quantity).sum();
+                    reservation.parts = parts;
+                    waits |= reservation.parts.iter().any(|part| part.backordered > 0);
+                    for part in reservation.parts.iter().filter(|part| part.stocked) {
+                        if let Some(location) = part.location {
+                            let key = StockKey { item: part.item, location };
+                            book.change(key, Level { reserved: part.reserved, ..Level::default() });
+                        }
+                    }
+                    NewEvent::new(order_id, version, &facts::reserved(&known, reservation), demand.placed_at)
+                }
+                Decision::Refused(shorts) => {
+                    reservation.state = State::Refused;
+                    reservation.expires_at = None;
+                    reservation.units = 0;
+                    let fact = facts::refused(&known, order_id, &shorts);
+                    refused.insert(order_id, shorts);
+                    NewEvent::new(order_id, version, &fact, demand.placed_at)
+                }
+            };
+            events.push(event.of_journey(order_id).in_trace(demand.traceparent.as_deref()));
+        }
+    }
+    store::stock::write(&mut tx, &book).await?;
+    store::reservation::save(&mut tx, reservations.values()).await?;
+    pesan_feed::append(&mut tx, &events).await?;
+    tx.commit().await?;
+
+    if !events.is_empty() {
+        inventory.feed.wake();
+    }
+    if waits {
+        // Stock may have come in between the look at it and the place in the queue.
+        inventory.filler.notify_one();
+    }
+    {
+        let known = inventory.known();
+        let lines: HashMap<Uuid, &Demand> = fresh.iter().map(|demand| (demand.order_id, *demand)).collect();
+        for (order_id, shorts) in refused {
+            let violations =
+                lines.get(&order_id).map(|demand| short_lines(&known, demand, &shorts)).unwrap_or_default();
+            outcomes.insert(order_id, Err(Error::OutOfStock(violations)));
+        }
+    }
+    for (order_id, reservation) in reservations {
+        outcomes.entry(order_id).or_insert_with(|| Ok(Arc::new(reservation)));
+    }
+    Ok(())
+}
+
+fn of_state(reservations: &BTreeMap<Uuid, Reservation>, state: State) -> Vec<Uuid> {
+    reservations.values().filter(|r| r.state == state).map(|r| r.order_id).collect()
+}
+
+fn parts_of(decision: &Decision) -> &[Part] {
+    match decision {
+        Decision::Reserved(parts) => parts,
+        Decision::Refused(_) => &[],
+    }
+}
+
+/// Where services are shipped from when nothing else tells.
+async fn home(conn: &mut PgConnection, wants: &[Wanted]) -> Result<Option<LocationId>, Error> {
+    if wants.iter().all(|wanted| wanted.lines.iter().all(|line| line.stocked)) {
+        return Ok(None);
+    }
+    Ok(store::location::first(conn).await?)
+}
+
+/// The stock of what is wanted, locked, without what waiting orders will get.
+async fn free_stock(conn: &mut PgConnection, wants: &[Wanted]) -> Result<FreeStock, Error> {
+    let lines = wants.iter().flat_map(|wanted| &wanted.lines).filter(|line| line.stocked);
+    let mut items: Vec<ItemId> = lines.map(|line| line.item).collect();
+    items.sort_unstable();
+    items.dedup();
+    if items.is_empty() {
+        return Ok(FreeStock::default());
+    }
+    let mut stock = store::stock::lock_free(conn, &items).await?;
+    let free: Vec<ItemId> = stock.items().filter(|item| stock.free(*item) > 0).collect();
+    if !free.is_empty() {
+        for (item, waiting) in store::reservation::waiting(conn, &free).await? {
+            stock.keep_for_queue(item, waiting);
+        }
+    }
+    Ok(stock)
+}
+
+fn short_lines(known: &Known, demand: &Demand, shorts: &[Short]) -> Vec<FieldViolation> {
+    let places: HashMap<i32, usize> = demand.lines.iter().enumerate().map(|(i, line)| (line.line_no, i)).collect();
+    let violation = |short: &Short| {
+        let i = places.get(&short.line_no)?;
+        let sku = known.sku(short.item);
+        let description = format!("{} of {sku:?} are wanted and {} are there", short.wanted, short.available);
+        Some(FieldViolation { field: format!("lines[{i}].quantity"), description })
+    };
+    shorts.iter().take(100).filter_map(violation).collect()
+}

@@ -1,0 +1,109 @@
+//! Creates or changes items and locations, each by itself. What is the same already is left as it is.
+
+use super::{Inventory, insist};
+use crate::convert::facts;
+use crate::error::Error;
+use crate::item::{self, Item, StoredItem, Upsert};
+use crate::location::{self, Location};
+use crate::store;
+use pesan_feed::NewEvent;
+use std::collections::HashMap;
+
+/// Creates or changes items by sku. One that comes twice is changed twice, in the order given.
+pub async fn upsert_items(
+    inventory: &Inventory,
+    wanted: Vec<Result<Item, Error>>,
+) -> Result<Vec<Result<Item, Error>>, Error> {
+    insist(|| write_items(inventory, &wanted)).await
+}
+
+async fn write_items(inventory: &Inventory, wanted: &[Result<Item, Error>]) -> Result<Vec<Result<Item, Error>>, Error> {
+    let now = inventory.clock.now();
+    let skus: Vec<&str> = wanted.iter().flatten().map(|item| item.sku.as_str()).collect();
+    let mut tx = store::begin(&inventory.pool).await?;
+    pesan_feed::lock(&mut tx, skus.iter().map(|sku| item::aggregate_of(sku))).await?;
+    let stored = store::item::lock(&mut tx, &skus).await?;
+    let mut stored: HashMap<String, StoredItem> = stored.into_iter().map(|s| (s.item.sku.clone(), s)).collect();
+
+    let (outcomes, changed) = apply(wanted, |item| {
+        let before = stored.get(&item.sku);
+        let used = before.is_some_and(|stored| stored.used);
+        let outcome = item::upsert(before, item.clone())?;
+        if let Upsert::Changed(changed) = &outcome {
+            stored.insert(changed.sku.clone(), StoredItem { item: changed.clone(), used });
+        }
+        Ok(outcome)
+    });
+    let events: Vec<NewEvent> = changed
+        .iter()
+        .map(|item| NewEvent::new(item::aggregate_of(&item.sku), item.version, &facts::item_changed(item), now))
+        .collect();
+    let latest: HashMap<&str, &Item> = changed.iter().map(|item| (item.sku.as_str(), item)).collect();
+    let latest: Vec<&Item> = latest.into_values().collect();
+    if !latest.is_empty() {
+        store::item::write(&mut tx, &latest).await?;
+        pesan_feed::append(&mut tx, &events).await?;
+    }
+    tx.commit().await?;
+    inventory.feed.wake();
+    Ok(outcomes)
+}
+
+/// Creates or changes locations by code. One that comes twice is changed twice, in the order given.
+pub async fn upsert_locations(
+    inventory: &Inventory,
+    wanted: Vec<Result<Location, Error>>,
+) -> Result<Vec<Result<Location, Error>>, Error> {
+    insist(|| write_locations(inventory, &wanted)).await
+}
+
+async fn write_locations(
+    inventory: &Inventory,
+    wanted: &[Result<Location, Error>],
+) -> Result<Vec<Result<Location, Error>>, Error> {
+    let now = inventory.clock.now();
+    let codes: Vec<&str> = wanted.iter().flatten().map(|location| location.code.as_str()).collect();
+    let mut tx = store::begin(&inventory.pool).await?;
+    pesan_feed::lock(&mut tx, codes.iter().map(|code| location::lock_of(code))).await?;
+    let stored = store::location::find(&mut tx, &codes).await?;
+    let mut stored: HashMap<String, Location> = stored.into_iter().map(|l| (l.code.clone(), l)).collect();
+
+    let (outcomes, changed) = apply(wanted, |wanted| {
+        let outcome = location::upsert(stored.get(&wanted.code), wanted.clone());
+        if let Upsert::Changed(changed) = &outcome {
+            stored.insert(changed.code.clone(), changed.clone());
+        }
+        Ok(outcome)
+    });
+    let events: Vec<NewEvent> = changed
+        .iter()
+        .map(|location| NewEvent::new(location.id, location.version, &facts::location_changed(location), now))
+        .collect();
+    let latest: HashMap<&str, &Location> = changed.iter().map(|l| (l.code.as_str(), l)).collect();
+    let latest: Vec<&Location> = latest.into_values().collect();
+    if !latest.is_empty() {
+        store::location::write(&mut tx, &latest).await?;
+        pesan_feed::append(&mut tx, &events).await?;
+    }
+    tx.commit().await?;
+    inventory.feed.wake();
+    Ok(outcomes)
+}
+
+/// The outcome for each of the wanted, and those that changed, in order.
+fn apply<T: Clone>(
+    wanted: &[Result<T, Error>],
+    mut upsert: impl FnMut(&T) -> Result<Upsert<T>, Error>,
+) -> (Vec<Result<T, Error>>, Vec<T>) {
+    let mut changed = Vec::new();
+    let outcomes = wanted.iter().map(|wanted| {
+        Ok(match upsert(wanted.as_ref().map_err(Error::clone)?)? {
+            Upsert::Unchanged(same) => same,
+            Upsert::Changed(new) => {
+                changed.push(new.clone());
+                new
+            }
+        })
+    });
+    (outcomes.collect(), changed)
+}

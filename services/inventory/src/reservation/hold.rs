@@ -1,0 +1,282 @@
+//! What becomes of a reservation: each transition moves quantities between the fields of its parts, and books the same
+//! on the stock that the transaction has locked.
+
+use super::{Fill, Part, Reservation, State};
+use crate::item::ItemId;
+use crate::location::LocationId;
+use crate::reservation::Policy;
+use crate::stock::{Book, Level, StockKey};
+use time::OffsetDateTime;
+
+/// What was let go of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    pub line_no: i32,
+    pub item: ItemId,
+    pub reserved: i64,
+    pub backordered: i64,
+}
+
+/// Goods of a line that moved at a location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Goods {
+    pub line_no: i32,
+    pub item: ItemId,
+    /// False for service items.
+    pub stocked: bool,
+    pub location: LocationId,
+}
+
+/// What left stock with a shipment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// More than the books knew of: to be found by an adjustment first.
+    pub unbooked: i64,
+}
+
+/// What a picker did not find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// Off the books.
+    pub quantity: i64,
+    /// Of it, what waits again.
+    pub backordered: i64,
+}
+
+fn key(part: &Part, location: LocationId) -> StockKey {
+    StockKey { item: part.item, location }
+}
+
+/// Lets go of up to `quantity` of what a part holds. Gives how much it was.
+fn release_part(part: &mut Part, quantity: i64, book: &mut Book) -> i64 {
+    let Some(location) = part.location else { return 0 };
+    let some = part.reserved.min(quantity);
+    if some > 0 {
+        part.reserved -= some;
+        part.released += some;
+        part.changed = true;
+        if part.stocked {
+            book.change(key(part, location), Level { reserved: -some, ..Level::default() });
+        }
+    }
+    some
+}
+
+/// Takes up to `quantity` of a part out of the queue. Gives how much it was.
+fn leave_queue(part: &mut Part, quantity: i64) -> i64 {
+    let some = part.backordered.min(quantity);
+    if some > 0 {
+        part.backordered -= some;
+        part.released += some;
+        part.changed = true;
+    }
+    some
+}
+
+impl Reservation {
+    /// The keys of the stock that its stocked parts hold.
+    pub fn held_keys(&self) -> impl Iterator<Item = StockKey> + '_ {
+        let held = self.parts.iter().filter(|part| part.stocked && part.reserved > 0);
+        held.filter_map(|part| part.location.map(|location| key(part, location)))
+    }
+
+    /// It lapsed: everything of it is free again.
+    pub fn expire(&mut self, book: &mut Book) {
+        self.release_all(book);
+        self.state = State::Expired;
+        self.expires_at = None;
+        self.changed = true;
+    }
+
+    /// The order was rejected or cancelled as a whole: everything of it is free again, for good.
+    pub fn close(&mut self, book: &mut Book) -> Vec<Released> {
+        let released = self.release_all(book);
+        self.state = State::Closed;
+        self.expires_at = None;
+        self.changed = true;
+        released
+    }
+
+    fn release_all(&mut self, book: &mut Book) -> Vec<Released> {
+        let mut released: Vec<Released> = Vec::new();
+        for part in &mut self.parts {
+            let reserved = release_part(part, i64::MAX, book);
+            let backordered = leave_queue(part, i64::MAX);
+            if reserved + backordered == 0 {
+                continue;
+            }
+            match released.last_mut().filter(|last| last.line_no == part.line_no) {
+                Some(last) => {
+                    last.reserved += reserved;
+                    last.backordered += backordered;
+                }
+                None => released.push(Released { line_no: part.line_no, item: part.item, reserved, backordered }),
+            }
+        }
+        released
+    }
+
+    /// The order cancelled these quantities of a line. Where less waits than it believed, the difference got stock
+    /// meanwhile, and is taken back from what was filled last: the order has not read of it, or will pass it over.
+    pub fn release_line(
+        &mut self,
+        line_no: i32,
+        reserved: &[(LocationId, i64)],
+        backordered: i64,
+        fills: &mut [Fill],
+        book: &mut Book,
+    ) -> Option<Released> {
+        let mut from_stock = 0;
+        let mut from_queue = 0;
+        let mut item = None;
+        for part in self.parts.iter_mut().filter(|part| part.line_no == line_no) {
+            item = Some(part.item);
+            from_queue += leave_queue(part, backordered - from_queue);
+            let here = reserved.iter().filter(|(location, _)| Some(*location) == part.location).map(|(_, q)| q).sum();
+            from_stock += release_part(part, here, book);
+        }
+        let mut missing = backordered - from_queue;
+        // In the order of their versions: the latest is last.
+        for fill in fills.iter_mut().rev().filter(|fill| fill.line_no == line_no && fill.quantity > 0) {
+            if missing == 0 {
+                break;
+            }
+            let at = self.parts.iter_mut().find(|p| p.line_no == line_no && p.location == Some(fill.location));
+            let Some(part) = at else { continue };
+            let some = release_part(part, missing.min(fill.quantity), book);
+            fill.quantity -= some;
+            fill.changed = true;
+            missing -= some;
+            from_stock += some;
+        }
+        let item = item.filter(|_| from_stock + from_queue > 0)?;
+        Some(Released { line_no, item, reserved: from_stock, backordered: from_queue })
+    }
+
+    /// The order is settled: it does not lapse any more. One that had lapsed already holds again what is still free of
+    /// what the order was told (`allocations`: line, location, quantity) and waits again for the rest.
+    pub fn confirm(&mut self, allocations: &[(i32, LocationId, i64)], backordered: &[(i32, i64)], book: &mut Book) {
+        if self.state == State::Expired {
+            for (line_no, location, quantity) in allocations {
+                self.hold_again(*line_no, *location, *quantity, book);
+            }
+            for (line_no, quantity) in backordered {
+                let at = self.parts.iter_mut().find(|part| part.line_no == *line_no && part.location.is_none());
+                if let Some(part) = at {
+                    let some = part.released.min(*quantity);
+                    part.released -= some;
+                    part.backordered += some;
+                    part.changed = true;
+                }
+            }
+            self.state = State::Held;
+        }
+        if self.state == State::Held {
+            self.confirmed = true;
+            self.expires_at = None;
+            self.changed = true;
+        }
+    }
+
+    fn hold_again(&mut self, line_no: i32, location: LocationId, quantity: i64, book: &mut Book) {
+        let at = self.parts.iter_mut().find(|part| part.line_no == line_no && part.location == Some(location));
+        let Some(part) = at else { return };
+        let free = if part.stocked { book.level(key(part, location)).free() } else { i64::MAX };
+        let some = quantity.min(part.released).min(free).max(0);
+        part.released -= some;
+        part.reserved += some;
+        part.changed = true;
+        if part.stocked {
+            book.change(key(part, location), Level { reserved: some, ..Level::default() });
+        }
+    }
+
+    /// Goods left. Beyond what was held they come out of free stock, and beyond that the books were wrong: what left was
+    /// there.
+    pub fn issue(&mut self, goods: Goods, quantity: i64, book: &mut Book) -> Issue {
+        let Goods { line_no, item, stocked, location } = goods;
+        let part = self.part(line_no, Some(location), item, stocked);
+        let held = part.reserved.min(quantity);
+        let beyond = quantity - held;
+        // What was let go before is shipped after all; only what was never asked for makes the line larger.
+        let again = part.released.min(beyond);
+        part.reserved -= held;
+        part.released -= again;
+        part.issued += quantity;
+        part.quantity += beyond - again;
+        self.units += beyond - again;
+        self.changed |= beyond > again;
+        if !stocked {
+            return Issue { unbooked: 0 };
+        }
+        let key = StockKey { item, location };
+        let free = book.level(key).free().max(0).min(beyond);
+        book.change(key, Level { on_hand: -held - free, reserved: -held, damaged: 0 });
+        Issue { unbooked: beyond - free }
+    }
+
+    /// A picker found less than was held: it is off the books, and waits again or is refused, by the order's policy.
+    /// Nothing (a quantity of 0) where it was not held any more.
+    pub fn short_pick(&mut self, line_no: i32, location: LocationId, quantity: i64, book: &mut Book) -> Shortage {
+        let at = self.parts.iter_mut().find(|part| part.line_no == line_no && part.location == Some(location));
+        let Some(part) = at.filter(|part| part.stocked) else { return Shortage { quantity: 0, backordered: 0 } };
+        let short = part.reserved.min(quantity);
+        if short == 0 {
+            return Shortage { quantity: 0, backordered: 0 };
+        }
+        let item = part.item;
+        part.reserved -= short;
+        part.quantity -= short;
+        part.changed = true;
+        book.change(StockKey { item, location }, Level { on_hand: -short, reserved: -short, damaged: 0 });
+        let waits = self.policy == Policy::Backorder && self.state == State::Held;
+        let nowhere = self.part(line_no, None, item, true);
+        nowhere.quantity += short;
+        if waits {
+            nowhere.backordered += short;
+        } else {
+            nowhere.refused += short;
+        }
+        Shortage { quantity: short, backordered: if waits { short } else { 0 } }
+    }
+
+    /// Goods came back: noted at the parts they left from, and booked as stock where they are now.
+    pub fn take_back(&mut self, goods: Goods, sellable: i64, damaged: i64, book: &mut Book) {
+        let Goods { line_no, item, stocked, location } = goods;
+        if stocked {
+            book.change(StockKey { item, location }, Level { on_hand: sellable, reserved: 0, damaged });
+        }
+        let mut left = sellable + damaged;
+        for part in self.parts.iter_mut().filter(|part| part.line_no == line_no) {
+            let some = (part.issued - part.returned).max(0).min(left);
+            if some > 0 {
+                part.returned += some;
+                part.changed = true;
+                left -= some;
+            }
+        }
+        if left > 0 {
+            // More came back than left: stock has it, and the proof will name the line.
+            self.part(line_no, Some(location), item, stocked).returned += left;
+        }
+    }
+
+    /// Waiting quantity of a line got stock at a location.
+    pub fn fill(&mut self, line_no: i32, item: ItemId, location: LocationId, quantity: i64, book: &mut Book) {
+        let nowhere = self.part(line_no, None, item, true);
+        nowhere.quantity -= quantity;
+        nowhere.backordered -= quantity;
+        let part = self.part(line_no, Some(location), item, true);
+        part.quantity += quantity;
+        part.reserved += quantity;
+        book.change(StockKey { item, location }, Level { reserved: quantity, ..Level::default() });
+    }
+
+    /// Asked for again while it is held: it lapses later.
+    pub fn extend(&mut self, expires_at: OffsetDateTime) {
+        if !self.confirmed {
+            self.expires_at = Some(expires_at);
+            self.changed = true;
+        }
+    }
+}

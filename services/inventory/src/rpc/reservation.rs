@@ -1,0 +1,105 @@
+use super::{at_most, checked};
+use crate::convert::reservation as convert;
+use crate::error::Error;
+use crate::known::Known;
+use crate::ops::reserve::{Outcome, Reserver, weight};
+use crate::ops::{Inventory, look};
+use crate::reservation::Demand;
+use pesan_api::inventory::v1 as pb;
+use pesan_api::inventory::v1::reservation_service_server::ReservationService;
+use pesan_grpc::Violations;
+use tonic::{Request, Response, Status};
+use tracing::Span;
+
+/// `pesan.inventory.v1.ReservationService`.
+#[derive(Clone)]
+pub struct ReservationRpc {
+    inventory: Inventory,
+    reserver: Reserver,
+}
+
+impl ReservationRpc {
+    /// Of this inventory; demands of concurrent calls gather in `reserver`.
+    pub fn new(inventory: Inventory, reserver: Reserver) -> Self {
+        Self { inventory, reserver }
+    }
+}
+
+/// Puts the demand's facts into a span of the order's own trace, or, where it has none, into the call's.
+fn trace(demand: &mut Demand, call: Option<&str>) -> Option<Span> {
+    let Some(traceparent) = &demand.traceparent else {
+        demand.traceparent = call.map(str::to_owned);
+        return None;
+    };
+    let span = tracing::info_span!("reserve", pesan.service = "inventory");
+    pesan_telemetry::set_parent(&span, traceparent);
+    if let Some(own) = span.in_scope(pesan_telemetry::current_traceparent) {
+        demand.traceparent = Some(own);
+    }
+    Some(span)
+}
+
+fn result(known: &Known, outcome: Outcome) -> pb::ReserveResult {
+    pb::ReserveResult {
+        outcome: Some(match outcome {
+            Ok(reservation) => pb::reserve_result::Outcome::Reservation(convert::reservation(known, &reservation)),
+            Err(error) => pb::reserve_result::Outcome::Problem(error.into()),
+        }),
+    }
+}
+
+#[tonic::async_trait]
+impl ReservationService for ReservationRpc {
+    async fn reserve(&self, request: Request<pb::ReserveRequest>) -> Result<Response<pb::ReserveResponse>, Status> {
+        let demands = request.into_inner().demands;
+        at_most("demands", demands.len(), convert::MOST_DEMANDS)?;
+        at_most("demands.lines", demands.iter().map(|demand| demand.lines.len()).sum(), convert::MOST_LINES)?;
+
+        let now = self.inventory.clock.now();
+        let call = pesan_telemetry::current_traceparent();
+        let mut readable = Vec::with_capacity(demands.len());
+        let mut problems: Vec<Option<Error>> = Vec::with_capacity(demands.len());
+        let mut spans = Vec::new(); // open until the answer
+        for demand in demands {
+            match convert::parse_demand(demand, now) {
+                Ok(mut demand) => {
+                    spans.extend(trace(&mut demand, call.as_deref()));
+                    readable.push(demand);
+                    problems.push(None);
+                }
+                Err(violations) => problems.push(Some(violations.into())),
+            }
+        }
+        let mut outcomes = Vec::new();
+        if !readable.is_empty() {
+            let weight = weight(&readable);
+            outcomes = self.reserver.submit(readable, weight).await.map_err(Error::from)?;
+            // Where not even one could be looked at, the call failed as a whole.
+            if let [Err(error @ (Error::Database(_) | Error::Contention)), ..] = outcomes.as_slice() {
+                let error = error.clone();
+                return Err(error.into());
+            }
+        }
+        drop(spans);
+        let known = self.inventory.known();
+        let mut outcomes = outcomes.into_iter();
+        let result = |problem: Option<Error>| match problem {
+            Some(error) => result(&known, Err(error)),
+            None => result(&known, outcomes.next().unwrap_or(Err(Error::Stopping))),
+        };
+        let results = problems.into_iter().map(result).collect();
+        Ok(Response::new(pb::ReserveResponse { results }))
+    }
+
+    async fn get_reservation(
+        &self,
+        request: Request<pb::GetReservationRequest>,
+    ) -> Result<Response<pb::GetReservationResponse>, Status> {
+        let mut violations = Violations::new();
+        let order_id = violations.uuid("order_id", &request.into_inner().order_id);
+        let order_id = checked(violations, order_id)?;
+        let reservation = look::reservation(&self.inventory, order_id).await?;
+        let reservation = convert::reservation(&self.inventory.known(), &reservation);
+        Ok(Response::new(pb::GetReservationResponse { reservation: Some(reservation) }))
+    }
+}

@@ -1,0 +1,45 @@
+//! Every SQL statement of the service.
+
+pub mod cost;
+pub mod digest;
+pub mod item;
+pub mod location;
+pub mod movement;
+pub mod proof;
+pub mod reservation;
+pub mod stock;
+
+use pesan_money::{Currency, Money};
+use rust_decimal::Decimal;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+/// Begins a transaction that writes.
+///
+/// Tables start small and grow fast, and a plan made while they were small would read them whole, for as long as it is
+/// kept: here every statement reads by index.
+pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pool.begin_with("begin; set local enable_seqscan = off; set local jit = off").await
+}
+
+/// The same for a transaction that somebody else began.
+pub async fn read_by_index(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("set local enable_seqscan = off; set local jit = off").execute(conn).await?;
+    Ok(())
+}
+
+/// Begins a transaction that sees the database as it is now, until its end, and writes nothing.
+pub async fn begin_snapshot(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pool.begin_with("begin isolation level repeatable read read only").await
+}
+
+/// A value that this version of the service does not know, in a column whose values it writes itself.
+fn unexpected(what: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("unexpected {what}").into())
+}
+
+/// Money from its two columns.
+fn money(amount: Option<Decimal>, currency: Option<String>) -> sqlx::Result<Option<Money>> {
+    let (Some(amount), Some(code)) = (amount, currency) else { return Ok(None) };
+    let currency: Currency = code.parse().map_err(|_| unexpected("currency"))?;
+    Ok(Some(Money::new(currency, amount.normalize())))
+}

@@ -1,0 +1,266 @@
+use super::unexpected;
+use crate::item::ItemId;
+use crate::location::LocationId;
+use crate::reservation::{Fill, Part, Policy, Reservation, State};
+use sqlx::{PgConnection, Row as _};
+use std::collections::{BTreeMap, HashMap};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Reservations by order, without their parts. The caller holds the orders' locks.
+pub async fn headers(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<BTreeMap<Uuid, Reservation>> {
+    let rows = sqlx::query(
+        "select order_id, version, state, confirmed, policy, priority, placed_at, expires_at, units
+           from reservation where order_id = any($1)",
+    )
+    .bind(orders)
+    .fetch_all(conn)
+    .await?;
+    let mut found = BTreeMap::new();
+    for row in rows {
+        let order_id = row.try_get(0)?;
+        let reservation = Reservation {
+            order_id,
+            version: row.try_get(1)?,
+            state: State::from_code(row.try_get(2)?).ok_or_else(|| unexpected("reservation state"))?,
+            confirmed: row.try_get(3)?,
+            policy: Policy::from_code(row.try_get(4)?).ok_or_else(|| unexpected("policy"))?,
+            priority: row.try_get(5)?,
+            placed_at: row.try_get(6)?,
+            expires_at: row.try_get(7)?,
+            units: row.try_get(8)?,
+            parts: Vec::new(),
+            changed: false,
+        };
+        found.insert(order_id, reservation);
+    }
+    Ok(found)
+}
+
+/// Reads the parts of some of these reservations, of all items or of a few.
+pub async fn read_parts(
+    conn: &mut PgConnection,
+    reservations: &mut BTreeMap<Uuid, Reservation>,
+    orders: &[Uuid],
+    items: Option<&[ItemId]>,
+) -> sqlx::Result<()> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let items: Option<Vec<i64>> = items.map(|items| items.iter().map(|item| item.0).collect());
+    let rows = sqlx::query(
+        "select order_id, line_no, location, item, stocked, quantity, reserved, issued, returned, backordered, refused,
+                released
+           from reservation_part
+          where order_id = any($1) and ($2::int8[] is null or item = any($2))
+          order by order_id, line_no, location",
+    )
+    .bind(orders)
+    .bind(items)
+    .fetch_all(conn)
+    .await?;
+    for row in rows {
+        let Some(reservation) = reservations.get_mut(&row.try_get::<Uuid, _>(0)?) else { continue };
+        let location = Some(row.try_get::<i32, _>(2)?).filter(|id| *id != LocationId::NOWHERE).map(LocationId);
+        reservation.parts.push(Part {
+            line_no: row.try_get(1)?,
+            location,
+            item: ItemId(row.try_get(3)?),
+            stocked: row.try_get(4)?,
+            quantity: row.try_get(5)?,
+            reserved: row.try_get(6)?,
+            issued: row.try_get(7)?,
+            returned: row.try_get(8)?,
+            backordered: row.try_get(9)?,
+            refused: row.try_get(10)?,
+            released: row.try_get(11)?,
+            changed: false,
+        });
+    }
+    Ok(())
+}
+
+/// Writes the reservations and parts that changed.
+pub async fn save<'a>(
+    conn: &mut PgConnection,
+    reservations: impl IntoIterator<Item = &'a Reservation> + Clone,
+) -> sqlx::Result<()> {
+    let headers: Vec<&Reservation> = reservations.clone().into_iter().filter(|r| r.changed).collect();
+    if !headers.is_empty() {
+        sqlx::query(
+            "insert into reservation (order_id, version, state, confirmed, policy, priority, placed_at, expires_at, units)
+             select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::bool[], $5::int2[], $6::int2[],
+                                  $7::timestamptz[], $8::timestamptz[], $9::int8[])
+             on conflict (order_id) do update
+                set version = excluded.version, state = excluded.state, confirmed = excluded.confirmed,
+                    policy = excluded.policy, priority = excluded.priority, placed_at = excluded.placed_at,
+                    expires_at = excluded.expires_at, units = excluded.units",
+        )
+        .bind(headers.iter().map(|r| r.order_id).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.version).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.state.code()).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.confirmed).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.policy.code()).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.priority).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.placed_at).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.expires_at).collect::<Vec<_>>())
+        .bind(headers.iter().map(|r| r.units).collect::<Vec<_>>())
+        .execute(&mut *conn)
+        .await?;
+    }
+    let parts: Vec<(&Reservation, &Part)> =
+        reservations.into_iter().flat_map(|r| r.parts.iter().filter(|p| p.changed).map(move |p| (r, p))).collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let column = |value: fn(&Part) -> i64| parts.iter().map(|(_, part)| value(part)).collect::<Vec<_>>();
+    sqlx::query(
+        "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
+                                       reserved, issued, returned, backordered, refused, released)
+         select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[], $7::timestamptz[],
+                              $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[])
+         on conflict (order_id, line_no, location) do update
+            set quantity = excluded.quantity, reserved = excluded.reserved, issued = excluded.issued,
+                returned = excluded.returned, backordered = excluded.backordered, refused = excluded.refused,
+                released = excluded.released",
+    )
+    .bind(parts.iter().map(|(r, _)| r.order_id).collect::<Vec<_>>())
+    .bind(parts.iter().map(|(_, p)| p.line_no).collect::<Vec<_>>())
+    .bind(parts.iter().map(|(_, p)| p.location.map_or(LocationId::NOWHERE, |l| l.0)).collect::<Vec<_>>())
+    .bind(column(|p| p.item.0))
+    .bind(parts.iter().map(|(_, p)| p.stocked).collect::<Vec<_>>())
+    .bind(parts.iter().map(|(r, _)| r.priority).collect::<Vec<_>>())
+    .bind(parts.iter().map(|(r, _)| r.placed_at).collect::<Vec<_>>())
+    .bind(column(|p| p.quantity))
+    .bind(column(|p| p.reserved))
+    .bind(column(|p| p.issued))
+    .bind(column(|p| p.returned))
+    .bind(column(|p| p.backordered))
+    .bind(column(|p| p.refused))
+    .bind(column(|p| p.released))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the parts of lapsed reservations, before the orders are promised something anew.
+pub async fn forget_parts(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query("delete from reservation_part where order_id = any($1)").bind(orders).execute(&mut *conn).await?;
+    sqlx::query("delete from reservation_fill where order_id = any($1)").bind(orders).execute(conn).await?;
+    Ok(())
+}
+
+/// How much of some items waits; those of which nothing waits are missing. Read it after the stock is locked: whoever
+/// joins the queue does so under that lock.
+pub async fn waiting(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<(ItemId, i64)>> {
+    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "select item, sum(backordered)::int8 from reservation_part
+          where backordered > 0 and item = any($1) group by item",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(item, quantity)| (ItemId(item), quantity)).collect())
+}
+
+/// Orders at the head of the queues of items that have free stock: at most 200 of an item, about 5,000 in all.
+pub async fn fillable(conn: &mut PgConnection) -> sqlx::Result<Vec<(ItemId, Uuid)>> {
+    // One look at the index for each item that is waited for, however long its queue is.
+    let rows: Vec<(i64, Uuid)> = sqlx::query_as(
+        "with recursive queue (item) as (
+             (select item from reservation_part where backordered > 0 order by item limit 1)
+             union all
+             select (select p.item from reservation_part p
+                      where p.backordered > 0 and p.item > queue.item order by p.item limit 1)
+               from queue where queue.item is not null
+         )
+         select queue.item, head.order_id
+           from queue
+          cross join lateral (select sum(on_hand - reserved)::int8 as free from stock where stock.item = queue.item) s
+          cross join lateral (select p.order_id from reservation_part p
+                               where p.backordered > 0 and p.item = queue.item
+                               order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
+                               limit least(s.free, 200)) head
+          where queue.item is not null and s.free > 0
+          limit 5000",
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(item, order)| (ItemId(item), order)).collect())
+}
+
+/// A place in the backorder queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub item: ItemId,
+    pub order_id: Uuid,
+    pub line_no: i32,
+    pub quantity: i64,
+}
+
+/// The heads of the queues of some items, each in the order in which it is served; at most 200 of an item.
+pub async fn queue_heads(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<Waiting>> {
+    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
+    let rows: Vec<(i64, Uuid, i32, i64)> = sqlx::query_as(
+        "select head.item, head.order_id, head.line_no, head.backordered
+           from unnest($1::int8[]) wanted (item)
+          cross join lateral (select p.item, p.order_id, p.line_no, p.backordered, p.priority, p.placed_at
+                                from reservation_part p
+                               where p.backordered > 0 and p.item = wanted.item
+                               order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
+                               limit 200) head
+          order by head.item, head.priority, head.placed_at, head.order_id, head.line_no",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    let place = |(item, order_id, line_no, quantity)| Waiting { item: ItemId(item), order_id, line_no, quantity };
+    Ok(rows.into_iter().map(place).collect())
+}
+
+/// Fills of some orders that were not taken back, in the order of their versions.
+pub async fn fills(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Vec<Fill>>> {
+    let rows: Vec<(Uuid, i64, i32, i32, i64)> = sqlx::query_as(
+        "select order_id, version, line_no, location, quantity from reservation_fill
+          where order_id = any($1) and quantity > 0
+          order by order_id, version, line_no, location",
+    )
+    .bind(orders)
+    .fetch_all(conn)
+    .await?;
+    let mut found: HashMap<Uuid, Vec<Fill>> = HashMap::new();
+    for (order_id, version, line_no, location, quantity) in rows {
+        let fill = Fill { order_id, version, line_no, location: LocationId(location), quantity, changed: false };
+        found.entry(order_id).or_default().push(fill);
+    }
+    Ok(found)
+}
+
+/// Writes fills that are new or changed.
+pub async fn save_fills(conn: &mut PgConnection, fills: &[Fill]) -> sqlx::Result<()> {
+    if fills.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into reservation_fill (order_id, version, line_no, location, quantity)
+         select * from unnest($1::uuid[], $2::int8[], $3::int4[], $4::int4[], $5::int8[])
+         on conflict (order_id, version, line_no, location) do update set quantity = excluded.quantity",
+    )
+    .bind(fills.iter().map(|f| f.order_id).collect::<Vec<_>>())
+    .bind(fills.iter().map(|f| f.version).collect::<Vec<_>>())
+    .bind(fills.iter().map(|f| f.line_no).collect::<Vec<_>>())
+    .bind(fills.iter().map(|f| f.location.0).collect::<Vec<_>>())
+    .bind(fills.iter().map(|f| f.quantity).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Orders whose reservations lapse at `until` or before, oldest first; at most 500.
+pub async fn lapsing(conn: &mut PgConnection, until: OffsetDateTime) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar("select order_id from reservation where expires_at <= $1 order by expires_at limit 500")
+        .bind(until)
+        .fetch_all(conn)
+        .await
+}

@@ -1,0 +1,157 @@
+use crate::item::ItemId;
+use crate::location::LocationId;
+use crate::sourcing::{FreeStock, Shelf};
+use crate::stock::{Book, ItemStock, Level, NamedLevel, StockKey};
+use sqlx::{PgConnection, Row as _};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Makes sure that there are rows for these keys, so that they can be locked. `keys` are in key order.
+pub async fn ensure(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<()> {
+    let (items, locations) = columns(keys);
+    sqlx::query(
+        "insert into stock (item, location)
+         select item, location from unnest($1::int8[], $2::int4[]) k (item, location) order by item, location
+         on conflict (item, location) do nothing",
+    )
+    .bind(items)
+    .bind(locations)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Levels by key. Rows are locked in key order, so that two batches that share items cannot deadlock.
+pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<Book> {
+    let (items, locations) = columns(keys);
+    let rows: Vec<(i64, i32, i64, i64, i64)> = sqlx::query_as(
+        "select item, location, on_hand, reserved, damaged from stock
+          where (item, location) in (select * from unnest($1::int8[], $2::int4[]))
+          order by item, location
+            for update",
+    )
+    .bind(items)
+    .bind(locations)
+    .fetch_all(conn)
+    .await?;
+    Ok(Book::new(rows.into_iter().map(|(item, location, on_hand, reserved, damaged)| {
+        (StockKey { item: ItemId(item), location: LocationId(location) }, Level { on_hand, reserved, damaged })
+    })))
+}
+
+/// All that is free of some items, wherever it is, locked in key order; the shelves by rank, then code.
+pub async fn lock_free(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<FreeStock> {
+    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
+    let rows = sqlx::query(
+        "select s.item, s.location, s.on_hand - s.reserved as free, l.rank, l.code
+           from stock s join location l on l.id = s.location
+          where s.item = any($1)
+          order by s.item, s.location
+            for update of s",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    let mut shelves = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let shelf = Shelf { location: LocationId(row.try_get(1)?), free: row.try_get(2)? };
+        let order: (i32, &str) = (row.try_get(3)?, row.try_get(4)?);
+        shelves.push((order, ItemId(row.try_get(0)?), shelf));
+    }
+    shelves.sort_by_key(|(order, _, _)| *order);
+    let mut free = FreeStock::default();
+    for (_, item, shelf) in shelves {
+        free.add(item, shelf);
+    }
+    Ok(free)
+}
+
+/// Applies changes to rows that are locked, each row once.
+pub async fn write(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
+    let changes: Vec<(StockKey, Level)> = book.changes().collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let written = sqlx::query(
+        "update stock s
+            set on_hand = s.on_hand + c.on_hand, reserved = s.reserved + c.reserved, damaged = s.damaged + c.damaged
+           from unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::int8[])
+                c (item, location, on_hand, reserved, damaged)
+          where s.item = c.item and s.location = c.location",
+    )
+    .bind(changes.iter().map(|(key, _)| key.item.0).collect::<Vec<_>>())
+    .bind(changes.iter().map(|(key, _)| key.location.0).collect::<Vec<_>>())
+    .bind(changes.iter().map(|(_, change)| change.on_hand).collect::<Vec<_>>())
+    .bind(changes.iter().map(|(_, change)| change.reserved).collect::<Vec<_>>())
+    .bind(changes.iter().map(|(_, change)| change.damaged).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    if written.rows_affected() != changes.len() as u64 {
+        return Err(super::unexpected("number of stock rows written"));
+    }
+    Ok(())
+}
+
+/// Stock after a sku and location, ascending, of one location or of all.
+pub async fn page(
+    conn: &mut PgConnection,
+    after: Option<(&str, Uuid)>,
+    location_id: Option<Uuid>,
+    size: i64,
+) -> sqlx::Result<Vec<NamedLevel>> {
+    let rows: Vec<(String, Uuid, i64, i64, i64)> = sqlx::query_as(
+        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged
+           from stock s join item i on i.id = s.item join location l on l.id = s.location
+          where ($1::text is null or (i.sku, l.location_id) > ($1, $2))
+            and ($3::uuid is null or l.location_id = $3)
+          order by i.sku, l.location_id
+          limit $4",
+    )
+    .bind(after.map(|(sku, _)| sku))
+    .bind(after.map(|(_, location)| location))
+    .bind(location_id)
+    .bind(size)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(named).collect())
+}
+
+fn named((sku, location_id, on_hand, reserved, damaged): (String, Uuid, i64, i64, i64)) -> NamedLevel {
+    NamedLevel { sku, location_id, level: Level { on_hand, reserved, damaged } }
+}
+
+/// What there is of some items, by sku; those that do not exist are missing.
+pub async fn of_items(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, ItemStock>> {
+    let items: Vec<(String, bool, i64)> = sqlx::query_as(
+        "select i.sku, i.kind = 2,
+                (select coalesce(sum(p.backordered), 0)::int8 from reservation_part p
+                  where p.item = i.id and p.backordered > 0)
+           from item i where i.sku = any($1)",
+    )
+    .bind(skus)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut found: HashMap<String, ItemStock> = items
+        .into_iter()
+        .map(|(sku, is_service, waiting)| (sku, ItemStock { is_service, waiting, levels: Vec::new() }))
+        .collect();
+    let rows: Vec<(String, Uuid, i64, i64, i64)> = sqlx::query_as(
+        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged
+           from item i join stock s on s.item = i.id join location l on l.id = s.location
+          where i.sku = any($1)
+          order by l.location_id",
+    )
+    .bind(skus)
+    .fetch_all(conn)
+    .await?;
+    for level in rows.into_iter().map(named) {
+        if let Some(item) = found.get_mut(&level.sku) {
+            item.levels.push(level);
+        }
+    }
+    Ok(found)
+}
+
+fn columns(keys: &[StockKey]) -> (Vec<i64>, Vec<i32>) {
+    keys.iter().map(|key| (key.item.0, key.location.0)).unzip()
+}

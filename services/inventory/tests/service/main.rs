@@ -1,0 +1,12 @@
+//! The inventory service from outside: the real application on port 0, a real Postgres, real tonic clients; its peers
+//! are fakes of the generated traits on real ports.
+
+mod backorders;
+mod expiry;
+mod goods;
+mod items;
+mod proof;
+mod releases;
+mod reserving;
+mod stock;
+mod testing;

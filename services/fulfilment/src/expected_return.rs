@@ -214,9 +214,9 @@ mod tests {
         let receipt = return_.receive(vec![came(1, 1, 0), came(2, 0, 1)], None, &origins(), NOW).unwrap();
         let places: Vec<_> = receipt.lines.iter().map(|line| line.location_id.0.as_u128()).collect();
         assert_eq!((places, receipt.receipt_no), (vec![10, 20], 1));
-        let told = Some(LocationId(Uuid::from_u128(30)));
-        let receipt = return_.receive(vec![came(1, 2, 0)], told, &origins(), NOW).unwrap();
-        assert_eq!((receipt.lines[0].location_id, receipt.receipt_no), (told.unwrap(), 2));
+        let told = LocationId(Uuid::from_u128(30));
+        let receipt = return_.receive(vec![came(1, 2, 0)], Some(told), &origins(), NOW).unwrap();
+        assert_eq!((receipt.lines[0].location_id, receipt.receipt_no), (told, 2));
         assert_eq!(return_.lines[0].received(), 3);
     }
 

@@ -46,19 +46,23 @@ pub async fn get_return(pool: &PgPool, name: &ReturnName) -> Result<ExpectedRetu
     super::receive_return::load(&mut snapshot, id).await
 }
 
-/// A page of fulfilment orders, oldest first, and whether there may be more.
+/// A page of fulfilment orders, oldest first, and whether there are more.
 pub async fn list_orders(pool: &PgPool, query: ListOrders) -> Result<(Vec<FulfilmentOrder>, bool), Error> {
     let mut snapshot = store::snapshot(pool).await?;
     let ListOrders { limit, after, order_id, location_id, states } = query;
-    let ids = store::fulfilment_order::page(&mut snapshot, after, order_id, location_id, &states, limit).await?;
-    let more = ids.len() as i64 == limit;
+    // One more than asked for tells whether there is another page.
+    let mut ids =
+        store::fulfilment_order::page(&mut snapshot, after, order_id, location_id, &states, limit + 1).await?;
+    let more = ids.len() as i64 > limit;
+    ids.truncate(limit as usize);
     Ok((store::fulfilment_order::load(&mut snapshot, &ids).await?, more))
 }
 
-/// A page of returns, oldest first, and whether there may be more.
+/// A page of returns, oldest first, and whether there are more.
 pub async fn list_returns(pool: &PgPool, query: ListReturns) -> Result<(Vec<ExpectedReturn>, bool), Error> {
     let mut snapshot = store::snapshot(pool).await?;
-    let ids = store::expected_return::page(&mut snapshot, query.after, query.open_only, query.limit).await?;
-    let more = ids.len() as i64 == query.limit;
+    let mut ids = store::expected_return::page(&mut snapshot, query.after, query.open_only, query.limit + 1).await?;
+    let more = ids.len() as i64 > query.limit;
+    ids.truncate(query.limit as usize);
     Ok((store::expected_return::load(&mut snapshot, &ids).await?, more))
 }

@@ -11,11 +11,14 @@ pub type Checked = (i64, Vec<(String, String)>);
 /// A fulfilment order (its number, or the id where it does not exist) and what is wrong with it.
 type Broken = (Option<i64>, Option<Uuid>, String);
 
+/// The same with the number of a return in front.
+type BrokenVersion = (Option<String>, Option<i64>, Option<Uuid>, String);
+
+fn name(number: Option<i64>, id: Option<Uuid>) -> String {
+    number.map_or_else(|| id.unwrap_or_default().to_string(), display_number)
+}
+
 fn named(rows: Vec<Broken>) -> Vec<(String, String)> {
-    let name = |number: Option<i64>, id: Option<Uuid>| match (number, id) {
-        (Some(number), _) => display_number(number),
-        (None, id) => id.unwrap_or_default().to_string(),
-    };
     rows.into_iter().map(|(number, id, what)| (name(number, id), what)).collect()
 }
 
@@ -140,8 +143,8 @@ pub async fn versions_match(conn: &mut PgConnection) -> sqlx::Result<Checked> {
         sqlx::query_scalar("select (select count(*) from fulfilment_order) + (select count(*) from expected_return)")
             .fetch_one(&mut *conn)
             .await?;
-    let rows: Vec<(Option<i64>, Option<String>, Option<Uuid>, String)> = sqlx::query_as(
-        "select a.number, a.name, coalesce(a.id, e.id),
+    let rows: Vec<BrokenVersion> = sqlx::query_as(
+        "select a.name, a.number, coalesce(a.id, e.id),
                 format('version %s, newest event %s', a.version, coalesce(e.version, 0))
            from (select id, version, number, null as name from fulfilment_order
                  union all
@@ -152,10 +155,11 @@ pub async fn versions_match(conn: &mut PgConnection) -> sqlx::Result<Checked> {
     )
     .fetch_all(conn)
     .await?;
-    let broken = |(number, name, id, what): (Option<i64>, Option<String>, Option<Uuid>, String)| {
-        (name.or_else(|| number.map(display_number)).unwrap_or_else(|| id.unwrap_or_default().to_string()), what)
-    };
-    Ok((aggregates, rows.into_iter().map(broken).collect()))
+    let broken = rows.into_iter().map(|(returned, number, id, what)| match returned {
+        Some(returned) => (returned, what),
+        None => (name(number, id), what),
+    });
+    Ok((aggregates, broken.collect()))
 }
 
 /// A page of confirmed orders, ascending; `only` these where it is not empty.

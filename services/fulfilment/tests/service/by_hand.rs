@@ -208,18 +208,17 @@ async fn the_work_list_is_paged_and_filtered(pool: PgPool) {
     house.pack("FO-000005", &[]).await.unwrap();
     house.ship("FO-000005").await.unwrap();
 
-    let mut request = pb::ListFulfilmentOrdersRequest { page_size: 3, ..Default::default() };
-    let mut seen = Vec::new();
-    loop {
-        let page = house.orders.list_fulfilment_orders(request.clone()).await.unwrap().into_inner();
-        assert!(page.fulfilment_orders.len() <= 3);
-        seen.extend(page.fulfilment_orders.into_iter().map(|o| o.number));
-        if page.next_page_token.is_empty() {
-            break;
+    for (page_size, pages) in [(3, 4), (5, 2), (10, 1), (1000, 1)] {
+        let mut request = pb::ListFulfilmentOrdersRequest { page_size, ..Default::default() };
+        let mut seen = Vec::new();
+        for page_no in 1..=pages {
+            let page = house.orders.list_fulfilment_orders(request.clone()).await.unwrap().into_inner();
+            seen.extend(page.fulfilment_orders.into_iter().map(|o| o.number));
+            assert_eq!(page.next_page_token.is_empty(), page_no == pages, "page {page_no} of {pages}");
+            request.page_token = page.next_page_token;
         }
-        request.page_token = page.next_page_token;
+        assert_eq!(seen, (1..=10).map(|n| format!("FO-{n:06}")).collect::<Vec<_>>(), "oldest first, each once");
     }
-    assert_eq!(seen, (1..=10).map(|n| format!("FO-{n:06}")).collect::<Vec<_>>(), "oldest first, each once");
 
     use pb::FulfilmentState as State;
     let mut numbers = async |location: &str, states: &[State]| {

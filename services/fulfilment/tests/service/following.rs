@@ -3,6 +3,8 @@
 use crate::house::{House, NOW};
 use crate::order_feed::{Fact, OrderFeed};
 use crate::orders::{NORTH, Order, SOUTH, address, allocation, service};
+use pesan_api::feed::v1::PullRequest;
+use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::fulfilment::v1 as pb;
 use pesan_api::order::v1::CustomerChanged;
 use pesan_fulfilment::carrier::Simulated;
@@ -150,5 +152,47 @@ async fn facts_of_no_concern_are_passed_over(pool: PgPool) {
     let followed: Vec<(Uuid, i64)> =
         sqlx::query_as("select order_id, version from followed_order").fetch_all(&house.pool).await.unwrap();
     assert_eq!(followed, [(order.id, 3)], "of orders the version counts, of customers nothing");
+    house.close().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_order_is_one_trace_through_this_service_as_well(pool: PgPool) {
+    let telemetry = pesan_telemetry::init("fulfilment", &pesan_telemetry::TelemetryConfig::default()).unwrap();
+    let house = House::start(pool).await;
+    let trace = |n: u8| format!("00-0af7651916cd43dd8448eb211c8031{n:02x}-b7ad6b7169203331-01");
+    let orders = [Order::standard(), Order::straight_through(NOW)];
+    let facts = orders
+        .iter()
+        .zip([1, 2])
+        .map(|(order, n)| Fact { traceparent: trace(n), ..order.confirmed(vec![allocation(1, NORTH, 2)]) });
+    house.feed.apply(facts.collect()).await;
+    let traces = house.events().await.into_iter().map(|event| {
+        let traceparent = event.traceparent.unwrap();
+        (event.correlation_id.unwrap(), pesan_telemetry::trace_id(&traceparent).unwrap().to_owned())
+    });
+    let id = |n| pesan_telemetry::trace_id(&trace(n)).unwrap().to_owned();
+    let through = (orders[1].id, id(2));
+    assert_eq!(traces.collect::<Vec<_>>(), [(orders[0].id, id(1)), through.clone(), through.clone(), through]);
+    house.close().await;
+    telemetry.shutdown();
+}
+
+#[sqlx::test(migrations = false)]
+async fn its_own_facts_are_served(pool: PgPool) {
+    let house = House::start(pool).await;
+    let order = Order::straight_through(NOW);
+    house.feed.apply(vec![order.confirmed(vec![allocation(1, NORTH, 2)])]).await;
+    let mut reader = FeedServiceClient::new(house.channel.clone());
+    let mut request = PullRequest { follower: "test".into(), max_wait_ms: 10_000, ..Default::default() };
+    let mut types = Vec::new();
+    // A transaction elsewhere on the server may hide the newest for a moment.
+    while types.len() < 3 {
+        let page = reader.pull(request.clone()).await.unwrap().into_inner();
+        assert!(!page.events.is_empty(), "{types:?}");
+        types.extend(page.events.into_iter().map(|event| event.r#type));
+        request.cursor = page.cursor;
+    }
+    let expected = ["FulfilmentOrderCreated", "GoodsIssued", "Delivered"];
+    assert_eq!(types, expected.map(|name| format!("pesan.fulfilment.v1.{name}")));
     house.close().await;
 }

@@ -79,7 +79,7 @@ async fn more_than_expected_is_refused_as_a_whole(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn straight_through_is_received_when_it_was_requested(pool: PgPool) {
-    let mut house = House::start(pool).await;
+    let house = House::start(pool).await;
     let (order, _) = expected(&house, &[(2, 1, None)]).await;
     let requested_at = datetime!(2011-12-09 12:50 UTC);
     // Requested before the order was: history is told as it is.

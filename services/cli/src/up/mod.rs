@@ -5,6 +5,7 @@ mod one_process;
 mod processes;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,7 +127,8 @@ async fn announce(addresses: Addresses, stop: CancellationToken) -> Result<()> {
             () = stop.cancelled() => return Ok(()),
         }
     }
-    greet(&addresses)
+    greet(&addresses);
+    Ok(())
 }
 
 async fn wait_for(endpoint: String) -> Result<()> {
@@ -137,26 +139,29 @@ async fn wait_for(endpoint: String) -> Result<()> {
     Ok(())
 }
 
-fn greet(addresses: &Addresses) -> Result<()> {
-    output::line(&output::coloured("Pesan is up", BOLD))?;
+fn greet(addresses: &Addresses) {
+    let mut text = output::coloured("Pesan is up", BOLD);
     for (service, address) in &addresses.services {
-        output::line(&format!("  {:<12} grpc://{address}", service.name()))?;
+        text += &format!("\n  {:<12} grpc://{address}", service.name());
     }
-    output::line(&format!("  {:<12} http://{}", "dashboard", addresses.dashboard))?;
-    let usual = addresses
-        .services
-        .iter()
-        .all(|(service, address)| *address == SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, service.port())));
-    if !usual {
-        output::line("In other terminals, first tell where it is:")?;
+    text += &format!("\n  {:<12} http://{}", "dashboard", addresses.dashboard);
+    let is_usual = |service: &Service, address: &SocketAddr| {
+        *address == SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, service.port()))
+    };
+    if !addresses.services.iter().all(|(service, address)| is_usual(service, address)) {
+        text += "\nIn other terminals, first tell where it is:";
         for service in Service::ALL {
-            let name = service.name().to_uppercase();
-            output::line(&format!("  export PESAN_{name}_ENDPOINT={}", addresses.endpoint(service)))?;
+            text +=
+                &format!("\n  export PESAN_{}_ENDPOINT={}", service.name().to_uppercase(), addresses.endpoint(service));
         }
     }
-    output::line("To try next:")?;
-    output::line("  pesan demo              a guided order through all services")?;
-    output::line("  pesan order list        what is there")?;
-    output::line("  pesan verify            the proof that nothing was lost")?;
-    output::line("Ctrl-C stops everything.")
+    text += "\nTo try next:\n  \
+        pesan demo              a guided order through all services\n  \
+        pesan order list        what is there\n  \
+        pesan verify            the proof that nothing was lost\n\
+        Ctrl-C stops everything.";
+    // Somebody who stopped reading still wants the suite.
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        tracing::warn!(%error, "the greeting could not be printed");
+    }
 }

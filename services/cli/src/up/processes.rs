@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ pub async fn run<F: Future<Output = Result<()>>>(
 ) -> Result<()> {
     let mut watched = Vec::new();
     for service in Service::ALL {
+        ensure!(addresses.services[&service].port() != 0, "--separate needs to know every port: port 0 does not do");
         watched.push(Watched::new(service, addresses, databases.url(service), folder)?);
     }
     let (ended, told) = tokio::sync::oneshot::channel();

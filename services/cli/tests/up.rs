@@ -154,10 +154,11 @@ fn history_is_replayed_once_however_often() {
 
 #[test]
 fn a_service_that_is_killed_comes_back() {
-    // The services' own binaries lie beside ours when all were built.
+    // The services' own binaries lie beside ours.
     let beside = Path::new(env!("CARGO_BIN_EXE_pesan"));
-    if SERVICES.iter().any(|service| !beside.with_file_name(format!("pesan-{service}")).exists()) {
-        return;
+    for service in SERVICES {
+        let binary = beside.with_file_name(format!("pesan-{service}"));
+        assert!(binary.exists(), "{} is not built: cargo build --workspace --bins", binary.display());
     }
     let data = data();
     let suite = Up::start(data.path(), &["--separate"]);

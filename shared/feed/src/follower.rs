@@ -72,7 +72,9 @@ pub struct Follower<H> {
     options: FollowerOptions,
     replica: Uuid,
     leased_until: Option<tokio::time::Instant>,
+    /// The last version of aggregates, as of the cursor `seen_until`.
     seen: HashMap<Uuid, i64>,
+    seen_until: String,
 }
 
 impl<H: Handle> Follower<H> {
@@ -96,6 +98,7 @@ impl<H: Handle> Follower<H> {
             replica: Uuid::now_v7(),
             leased_until: None,
             seen: HashMap::new(),
+            seen_until: String::new(),
         }
     }
 
@@ -190,6 +193,11 @@ impl<H: Handle> Follower<H> {
                 .await?
         };
         let Some(cursor) = cursor else { return Ok(None) };
+        if cursor != self.seen_until {
+            // Somebody else moved it: another replica, or a reset. What was seen here is not what comes before it.
+            self.seen.clear();
+            self.seen_until.clone_from(&cursor);
+        }
         let request = pb::PullRequest {
             follower: self.service.to_owned(),
             cursor: cursor.clone(),
@@ -236,7 +244,9 @@ impl<H: Handle> Follower<H> {
                 if journeys.len() < 128 {
                     pesan_telemetry::link(&span, &event.traceparent);
                 }
-                let own = journey.in_scope(pesan_telemetry::current_traceparent).unwrap_or_default();
+                // Without spans of our own the trace goes on as it came.
+                let own =
+                    journey.in_scope(pesan_telemetry::current_traceparent).unwrap_or_else(|| event.traceparent.clone());
                 journeys.insert(event.traceparent.clone(), (journey, own));
             }
             if let Some((_, own)) = journeys.get(&event.traceparent) {
@@ -254,6 +264,7 @@ impl<H: Handle> Follower<H> {
             self.seen.clear();
         }
         self.seen.extend(events.iter().map(|event| (event.aggregate_id, event.version)));
+        self.seen_until = page.cursor;
         self.handler.applied();
         Ok(Progress::Applied(events.len()))
     }

@@ -125,8 +125,11 @@ mod tests {
         Wanted { policy, lines: (1..).zip(lines).map(line).collect() }
     }
 
-    /// By line: (location or 0, reserved, backordered, refused); none when refused.
-    fn outcome(decision: &Decision) -> Option<Vec<(i32, i32, i64, i64, i64)>> {
+    /// Line, location or 0, reserved, backordered, refused.
+    type Row = (i32, i32, i64, i64, i64);
+
+    /// None when refused.
+    fn outcome(decision: &Decision) -> Option<Vec<Row>> {
         let Decision::Reserved(parts) = decision else { return None };
         let row = |p: &Part| (p.line_no, p.location.map_or(0, |l| l.0), p.reserved, p.backordered, p.refused);
         Some(parts.iter().map(row).collect())

@@ -1,5 +1,6 @@
 //! The inventory service from outside: the real application on port 0, a real Postgres, real tonic clients; its peers
 //! are fakes of the generated traits on real ports.
+#![allow(clippy::unwrap_used, reason = "the house of the tests is test code, though not within a test function")]
 
 mod backorders;
 mod expiry;

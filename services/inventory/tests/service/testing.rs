@@ -200,20 +200,24 @@ impl Service {
         self.stock.list_movements(request).await.unwrap().into_inner().movements
     }
 
-    /// All facts of one kind that were told of so far, oldest first, with their events.
+    /// All facts of one kind that are written, oldest first, with their events.
     pub async fn facts<M: Message + Name + Default>(&mut self) -> Vec<(feed::Event, M)> {
+        // The feed holds a fact back while older transactions run, of whatever test: wait until it has told of all.
+        let written: i64 =
+            sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.inventory.pool).await.unwrap();
+        let mut told = 0;
         let mut found = Vec::new();
         let mut cursor = String::new();
-        loop {
-            let request = feed::PullRequest { cursor, max_events: 5000, ..feed::PullRequest::default() };
+        while told < written {
+            let request = feed::PullRequest { cursor, max_events: 5000, max_wait_ms: 30_000, ..Default::default() };
             let page = self.feed.pull(request).await.unwrap().into_inner();
+            assert!(!page.events.is_empty(), "the feed tells of {told} of {written} facts");
+            told += i64::try_from(page.events.len()).unwrap();
             let of_kind = page.events.into_iter().filter(|event| event.r#type == M::full_name());
             found.extend(of_kind.map(|event| (event.clone(), M::decode(event.payload).unwrap())));
-            if page.caught_up {
-                return found;
-            }
             cursor = page.cursor;
         }
+        found
     }
 
     /// Waits until a fact of one kind is told of; for what workers do on their own.

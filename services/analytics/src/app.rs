@@ -126,7 +126,9 @@ impl Application {
             &self.config.billing_endpoint,
         ];
         // Nobody follows what this service makes of the feeds, and a crash takes back tables and cursors together.
-        let options = FollowerOptions { durable: false, ..FollowerOptions::default() };
+        // The wait is short, so that a rebuild begins soon.
+        let options =
+            FollowerOptions { durable: false, max_wait: Duration::from_secs(1), ..FollowerOptions::default() };
         SOURCES
             .into_iter()
             .zip(endpoints)

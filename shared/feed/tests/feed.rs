@@ -192,6 +192,27 @@ async fn a_batch_is_applied_once_whatever_fails(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
+async fn a_follower_goes_on_where_another_or_a_reset_left_the_cursor(pool: PgPool) {
+    let (_, endpoint) = serve(&pool).await;
+    sqlx::raw_sql("create table seen (id uuid, version bigint)").execute(&pool).await.unwrap();
+    let id = Uuid::now_v7();
+    let mut conn = pool.acquire().await.unwrap();
+    pesan_feed::append(&mut conn, &(1..=9).map(|v| event(id, v)).collect::<Vec<_>>()).await.unwrap();
+
+    let mut first = follower(&pool, &endpoint, false).await;
+    let mut second = follower(&pool, &endpoint, false).await;
+    assert_eq!(first.run_once().await.unwrap(), Progress::Applied(3));
+    sqlx::raw_sql("update feed_cursor set lease_until = now() - interval '1 second'").execute(&pool).await.unwrap();
+    assert_eq!(second.run_once().await.unwrap(), Progress::Applied(3));
+    sqlx::raw_sql("update feed_cursor set lease_until = null").execute(&pool).await.unwrap();
+    assert_eq!(first.run_once().await.unwrap(), Progress::Applied(3), "4 to 6 were another's");
+    assert_eq!(seen(&pool).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+
+    pesan_feed::reset(&mut conn).await.unwrap();
+    assert_eq!(first.run_once().await.unwrap(), Progress::Applied(3), "1 comes after 9");
+}
+
+#[sqlx::test(migrations = false)]
 async fn a_lost_event_stops_the_follower(pool: PgPool) {
     let (_, endpoint) = serve(&pool).await;
     sqlx::raw_sql("create table seen (id uuid, version bigint, primary key (id, version))")

@@ -98,7 +98,8 @@ pub async fn start(pool: &PgPool) -> World {
 /// The same in a schema of its own, so that one test can have several.
 pub async fn start_in(pool: &PgPool, schema: &str) -> World {
     let options = pool.connect_options().as_ref().clone().options([("search_path", schema)]);
-    let own = PgPool::connect_lazy_with(options.clone());
+    let url = format!("{}?options[search_path]={schema}", options.to_url_lossy().as_str().split('?').next().unwrap());
+    let own = PgPool::connect_lazy_with(options);
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create schema if not exists {schema}"))).execute(pool).await.unwrap();
     let stop = CancellationToken::new();
     let mut feeds = Vec::new();
@@ -121,7 +122,7 @@ pub async fn start_in(pool: &PgPool, schema: &str) -> World {
         inventory_endpoint: endpoints.next().unwrap(),
         fulfilment_endpoint: endpoints.next().unwrap(),
         billing_endpoint: endpoints.next().unwrap(),
-        ..Config::for_database(any_port, options.to_url_lossy().as_str())
+        ..Config::for_database(any_port, &url)
     };
     let application = Application::build(config).await.unwrap();
     let endpoint = format!("http://{}", application.address());

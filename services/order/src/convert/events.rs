@@ -1,0 +1,119 @@
+//! The facts of this service.
+
+use crate::convert::{location_text, money, quantities};
+use crate::draft::Ready;
+use crate::line::{Line, LinePromise};
+use crate::name::order_number;
+use crate::order::Head;
+use crate::settlement::{Promise, Work};
+use pesan_api::order::v1 as pb;
+use pesan_api::r#type::v1::Address;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Of an order that was placed.
+pub fn accepted(ready: &Ready<'_>, number: i64, customer_external_id: &str, segment: &str) -> pb::OrderAccepted {
+    let draft = ready.draft;
+    let amount = |amount| money(draft.currency, amount);
+    pb::OrderAccepted {
+        order_id: draft.order_id.to_string(),
+        number: order_number(number),
+        channel: draft.channel.clone(),
+        external_id: draft.external_id.clone().unwrap_or_default(),
+        customer_id: ready.customer_id.map(|id| id.to_string()).unwrap_or_default(),
+        customer_external_id: customer_external_id.to_owned(),
+        segment: segment.to_owned(),
+        sales_rep: ready.sales_rep.clone(),
+        country: ready.ship_to.country.clone(),
+        currency_code: draft.currency.code().to_owned(),
+        lines: (1..)
+            .zip(&draft.lines)
+            .map(|(line_no, line)| pb::AcceptedLine {
+                line_no,
+                sku: line.sku.clone(),
+                quantity: line.quantity,
+                line_total: amount(line.line_total),
+                discount: amount(line.discount),
+            })
+            .collect(),
+        gross: amount(draft.totals.gross),
+        discount: amount(draft.totals.discount),
+        tax: amount(draft.totals.tax),
+    }
+}
+
+/// Of an order whose promise is settled.
+pub fn confirmed(work: &Work, promise: &Promise, ship_to: Address) -> pb::OrderConfirmed {
+    let quantities = |of: fn(&LinePromise) -> i64| {
+        let some = promise.lines.iter().filter(|line| of(line) > 0);
+        some.map(|line| pb::LineQuantity { line_no: line.line_no, quantity: of(line) }).collect()
+    };
+    let allocations = promise.lines.iter().zip(&work.lines).flat_map(|(promise, line)| {
+        promise.reserved.iter().map(|(location, quantity)| pb::AllocatedLine {
+            line_no: line.line_no,
+            sku: line.sku.clone(),
+            location_id: location_text(*location),
+            quantity: *quantity,
+            stocked: promise.stocked,
+        })
+    });
+    pb::OrderConfirmed {
+        order_id: work.order_id.to_string(),
+        number: order_number(work.number),
+        allocations: allocations.collect(),
+        backordered: quantities(|line| line.backordered),
+        cancelled: quantities(|line| line.refused),
+        ship_to: Some(ship_to),
+        fulfilment_policy: work.fulfilment_policy.into(),
+        reservation_policy: work.reservation_policy.into(),
+    }
+}
+
+/// Of an order that took note of what others did.
+pub fn progressed(head: &Head) -> pb::OrderProgressed {
+    pb::OrderProgressed {
+        order_id: head.order_id.to_string(),
+        state: head.state().into(),
+        quantities: Some(quantities(&head.standing.quantities)),
+    }
+}
+
+/// Of an order that was cancelled as a whole before its promise was settled: what was held for it meanwhile goes.
+pub fn cancelled_unpromised(head: &Head, lines: &[Line], reason: &str) -> pb::OrderCancelled {
+    let lines = lines.iter().map(|line| pb::CancelledLine {
+        line_no: line.line_no,
+        quantity: line.quantities.ordered,
+        reserved: reserved_by_location(line.allocations.iter().map(|a| (a.location, a.reserved))),
+        backordered: line.quantities.backordered,
+    });
+    pb::OrderCancelled {
+        order_id: head.order_id.to_string(),
+        lines: lines.collect(),
+        whole: true,
+        reason: reason.to_owned(),
+    }
+}
+
+/// Quantities by location, without zeros.
+pub fn reserved_by_location(parts: impl Iterator<Item = (Uuid, i64)>) -> Vec<pb::LocationQuantity> {
+    parts
+        .filter(|(_, quantity)| *quantity > 0)
+        .map(|(location, quantity)| pb::LocationQuantity { location_id: location_text(location), quantity })
+        .collect()
+}
+
+/// Quantities of an order that fulfilment can go on with: (line number, location, quantity, stocked).
+pub fn lines_ready(
+    order_id: Uuid,
+    ready: &[(i32, Uuid, i64, bool)],
+    skus: &HashMap<(Uuid, i32), String>,
+) -> pb::OrderLinesReady {
+    let allocations = ready.iter().map(|(line_no, location, quantity, stocked)| pb::AllocatedLine {
+        line_no: *line_no,
+        sku: skus.get(&(order_id, *line_no)).cloned().unwrap_or_default(),
+        location_id: location_text(*location),
+        quantity: *quantity,
+        stocked: *stocked,
+    });
+    pb::OrderLinesReady { order_id: order_id.to_string(), allocations: allocations.collect() }
+}

@@ -1,0 +1,205 @@
+//! Why something was refused, and the only place that makes it a status or a problem.
+
+use crate::line::Unlawful;
+use crate::order::Refusal;
+use pesan_api::order::v1::OrderState;
+use pesan_api::r#type::v1::Problem;
+use pesan_grpc::{Violations, refuse};
+use std::time::Duration;
+use tonic::{Code, Status};
+
+const DOMAIN: &str = "order.pesan";
+
+/// Everything that can go wrong with a request.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields are wrong.
+    #[error("the request is not valid")]
+    Invalid(Violations),
+    /// No order has this name.
+    #[error("there is no order {0:?}")]
+    OrderNotFound(String),
+    /// No customer has this id.
+    #[error("there is no customer {0:?}")]
+    CustomerNotFound(String),
+    /// No return has this name.
+    #[error("there is no return {0:?}")]
+    ReturnNotFound(String),
+    /// The order has no such hold.
+    #[error("the order has no hold {0:?}")]
+    HoldNotFound(String),
+    /// The request id was used for something else.
+    #[error("the request id was used before, for a request that differs in {}", .0.join(", "))]
+    RequestIdReused(Vec<String>),
+    /// The order moved on.
+    #[error("the order is at version {actual}, not {expected}: read it again")]
+    VersionMismatch {
+        /// The caller's.
+        expected: i64,
+        /// The order's.
+        actual: i64,
+    },
+    /// The order's state does not allow it.
+    #[error("the order is {}: {}", .0.as_str_name(), refusal_text(*.1))]
+    NotAllowed(OrderState, Refusal),
+    /// Some of what should be cancelled has left, or is being shipped.
+    #[error("nothing was cancelled: {0}")]
+    AlreadyShipped(String),
+    /// Not enough of a line was shipped to be returned.
+    #[error("line {line_no}: {returnable} can be returned now, not {quantity}")]
+    NotShipped {
+        /// Path of the quantity.
+        field: String,
+        /// The line.
+        line_no: i32,
+        /// Asked for.
+        quantity: i64,
+        /// Possible.
+        returnable: i64,
+        /// Whether more may be shipped yet.
+        may_come: bool,
+    },
+    /// Another cancellation of the order is under way.
+    #[error("another cancellation of the order is under way")]
+    CancellationPending,
+    /// Fulfilment did not answer in time; the cancellation goes on.
+    #[error("whether the order can be cancelled is not known yet: ask again with the same request_id")]
+    CancellationUnknown,
+    /// The queue is full.
+    #[error("too many requests are waiting; nothing was done")]
+    Busy,
+    /// The outcome is not known.
+    #[error("the service is shutting down: ask again with the same request")]
+    ShuttingDown,
+    /// Another transaction was in the way.
+    #[error("another change was in the way; nothing was done")]
+    Contention,
+    /// The database did not work when many requests were written together (logged once for all of them).
+    #[error("the order could not be written now; ask again with the same request")]
+    NotWritten,
+    /// A fact that does not fit.
+    #[error(transparent)]
+    Unlawful(#[from] Unlawful),
+    /// The database.
+    #[error("the database failed")]
+    Database(sqlx::Error),
+    /// A row or message of our own that cannot be read.
+    #[error("{0}")]
+    Broken(&'static str),
+}
+
+fn refusal_text(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Closed => "it is over",
+        Refusal::AlreadyPromised => "its promise is settled already",
+        Refusal::PromisePending => "its promise is not settled yet; cancel all of it, or try again",
+        Refusal::AlreadyShipped => "nothing is left that could be cancelled",
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        // Serialisation failure and deadlock: the other one won.
+        match error.as_database_error().and_then(|e| e.code()).as_deref() {
+            Some("40001" | "40P01") => Self::Contention,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl Error {
+    /// One wrong field.
+    pub fn invalid(field: &str, description: &str) -> Self {
+        let mut violations = Violations::new();
+        violations.add(field, description);
+        Self::Invalid(violations)
+    }
+
+    /// True where a row was refused for what it holds: others of the same batch may be fine.
+    pub fn is_about_data(&self) -> bool {
+        let Self::Database(error) = self else { return matches!(self, Self::Broken(_)) };
+        let code = error.as_database_error().and_then(|e| e.code());
+        code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    }
+
+    /// The gRPC code, the stable reason, and when to try again.
+    fn classify(&self) -> (Code, &'static str, Option<Duration>) {
+        use Error::{
+            AlreadyShipped, Broken, Busy, CancellationPending, CancellationUnknown, Contention, CustomerNotFound,
+            Database, HoldNotFound, Invalid, NotAllowed, NotShipped, NotWritten, OrderNotFound, RequestIdReused,
+            ReturnNotFound, ShuttingDown, Unlawful, VersionMismatch,
+        };
+        let soon = |millis| Some(Duration::from_millis(millis));
+        match self {
+            Invalid(_) => (Code::InvalidArgument, "INVALID_ARGUMENT", None),
+            OrderNotFound(_) => (Code::NotFound, "ORDER_NOT_FOUND", None),
+            CustomerNotFound(_) => (Code::NotFound, "CUSTOMER_NOT_FOUND", None),
+            ReturnNotFound(_) => (Code::NotFound, "RETURN_NOT_FOUND", None),
+            HoldNotFound(_) => (Code::NotFound, "HOLD_NOT_FOUND", None),
+            RequestIdReused(_) => (Code::AlreadyExists, "REQUEST_ID_REUSED", None),
+            VersionMismatch { .. } => (Code::Aborted, "VERSION_MISMATCH", None),
+            NotAllowed(_, Refusal::Closed) => (Code::FailedPrecondition, "ORDER_CLOSED", None),
+            NotAllowed(_, Refusal::AlreadyPromised) => (Code::FailedPrecondition, "ALREADY_PROMISED", None),
+            NotAllowed(_, Refusal::PromisePending) => (Code::Aborted, "PROMISE_PENDING", soon(500)),
+            NotAllowed(_, Refusal::AlreadyShipped) | AlreadyShipped(_) => {
+                (Code::FailedPrecondition, "ALREADY_SHIPPED", None)
+            }
+            NotShipped { may_come: true, .. } => (Code::FailedPrecondition, "NOT_SHIPPED", soon(1000)),
+            NotShipped { may_come: false, .. } => (Code::FailedPrecondition, "NOT_SHIPPED", None),
+            CancellationPending => (Code::Aborted, "CANCELLATION_PENDING", soon(500)),
+            CancellationUnknown => (Code::Unavailable, "CANCELLATION_UNKNOWN", soon(1000)),
+            Busy => (Code::ResourceExhausted, "BUSY", soon(200)),
+            ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", soon(500)),
+            Contention => (Code::Aborted, "RETRY", soon(50)),
+            NotWritten => (Code::Unavailable, "NOT_WRITTEN", soon(500)),
+            Unlawful(_) | Database(_) | Broken(_) => (Code::Internal, "INTERNAL", None),
+        }
+    }
+
+    /// What people may read. Internals are logged here, once, and not told.
+    fn message(&self) -> String {
+        if self.classify().0 != Code::Internal {
+            return self.to_string();
+        }
+        tracing::error!(error = ?self, "a request failed");
+        "internal error".to_owned()
+    }
+
+    /// Which fields are to blame, as far as that is known.
+    fn violations(&self) -> Violations {
+        let mut violations = Violations::new();
+        if let Self::Invalid(known) = self {
+            return known.clone();
+        } else if let Self::NotShipped { field, .. } = self {
+            violations.add(field.clone(), self.to_string());
+        } else if let Self::RequestIdReused(fields) = self {
+            fields.iter().for_each(|field| violations.add(field.clone(), "differs from the order there is"));
+        }
+        violations
+    }
+
+    /// As the answer to one item of a list.
+    pub fn into_problem(self) -> Problem {
+        let (_, reason, retry) = self.classify();
+        let problem = self.violations().into_problem();
+        let message = if matches!(self, Self::Invalid(_)) { problem.message } else { self.message() };
+        Problem { reason: reason.to_owned(), message, retryable: retry.is_some(), ..problem }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let (code, reason, retry) = error.classify();
+        match (&error, retry) {
+            (Error::Invalid(violations), _) => refuse::invalid(violations),
+            (_, Some(delay)) => refuse::retry(code, reason, DOMAIN, error.message(), delay),
+            (_, None) => refuse::refused(code, reason, DOMAIN, error.message()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The facts of others that change an order.
+
+use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine, InvoiceIssued};
+use pesan_api::fulfilment::v1::{Delivered, GoodsIssued, ReturnReceived};
+use pesan_api::inventory::v1::{BackordersFilled, ReservationExpired, ShortageBooked};
+use pesan_feed::Event;
+
+/// One of them.
+pub enum Fact {
+    /// Waiting quantities got stock.
+    Filled(BackordersFilled),
+    /// A picker found less.
+    Short(ShortageBooked),
+    /// An unconfirmed promise lapsed.
+    Expired,
+    /// Goods left.
+    Issued(GoodsIssued),
+    /// Goods arrived.
+    Delivered(Delivered),
+    /// Goods came back.
+    Returned(ReturnReceived),
+    /// An invoice was written.
+    Invoiced(Vec<DocumentLine>),
+    /// A credit note was written.
+    Credited(Vec<DocumentLine>),
+}
+
+impl Fact {
+    /// What an event tells; none for what is of no concern here.
+    pub fn read(event: &Event) -> anyhow::Result<Option<Self>> {
+        if let Some(fact) = event.decode::<GoodsIssued>()? {
+            Ok(Some(Self::Issued(fact)))
+        } else if let Some(fact) = event.decode::<Delivered>()? {
+            Ok(Some(Self::Delivered(fact)))
+        } else if let Some(fact) = event.decode::<InvoiceIssued>()? {
+            Ok(fact.document.map(|document| Self::Invoiced(document.lines)))
+        } else if let Some(fact) = event.decode::<ReturnReceived>()? {
+            Ok(Some(Self::Returned(fact)))
+        } else if let Some(fact) = event.decode::<CreditNoteIssued>()? {
+            let document = fact.document.filter(|document| !document.order_id.is_empty());
+            Ok(document.map(|document| Self::Credited(document.lines)))
+        } else if let Some(fact) = event.decode::<BackordersFilled>()? {
+            Ok(Some(Self::Filled(fact)))
+        } else if let Some(fact) = event.decode::<ShortageBooked>()? {
+            Ok(Some(Self::Short(fact)))
+        } else {
+            Ok(event.is::<ReservationExpired>().then_some(Self::Expired))
+        }
+    }
+
+    /// The lines it changes.
+    pub fn line_nos(&self) -> Vec<i32> {
+        match self {
+            Self::Filled(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
+            Self::Short(fact) => vec![fact.line_no],
+            Self::Expired => Vec::new(),
+            Self::Issued(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
+            Self::Delivered(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
+            Self::Returned(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
+            Self::Invoiced(lines) | Self::Credited(lines) => lines.iter().map(|line| line.line_no).collect(),
+        }
+    }
+
+    /// True where it changes all lines of the order.
+    pub fn is_about_all_lines(&self) -> bool {
+        matches!(self, Self::Expired)
+    }
+
+    /// True for facts of inventory: the order remembers which of them its quantities include.
+    pub fn is_of_inventory(&self) -> bool {
+        matches!(self, Self::Filled(_) | Self::Short(_) | Self::Expired)
+    }
+}

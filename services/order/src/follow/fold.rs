@@ -1,0 +1,250 @@
+//! Folding facts into the orders and lines they are about, in memory.
+
+use super::fact::Fact;
+use crate::convert;
+use crate::line::{Line, Unlawful};
+use crate::order::Head;
+use anyhow::Context as _;
+use pesan_api::billing::v1::DocumentLine;
+use pesan_api::fulfilment::v1::ReturnReceived;
+use pesan_api::inventory::v1::{BackordersFilled, ShortageBooked};
+use pesan_api::order::v1 as pb;
+use pesan_feed::{Event, NewEvent};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
+
+/// Orders and lines while facts are added to them.
+pub struct Fold<'a> {
+    heads: HashMap<Uuid, Head>,
+    lines: HashMap<(Uuid, i32), Line>,
+    changed_lines: HashSet<(Uuid, i32)>,
+    /// In the order in which they changed first.
+    orders: Vec<Uuid>,
+    changes: HashMap<Uuid, Change<'a>>,
+    /// What came back, by return and line.
+    received: BTreeMap<(Uuid, i32), i64>,
+}
+
+/// What a batch did to an order.
+struct Change<'a> {
+    /// The last fact about it: what follows from the batch is effective when that was.
+    last: &'a Event,
+    /// Lines that became ready: number, location, quantity, stocked.
+    ready: Vec<(i32, Uuid, i64, bool)>,
+    skus: HashMap<(Uuid, i32), String>,
+    /// Quantities that nobody found and nobody waits for.
+    lost: BTreeMap<i32, i64>,
+}
+
+impl<'a> Fold<'a> {
+    /// Of these orders and lines.
+    pub fn new(heads: HashMap<Uuid, Head>, lines: HashMap<(Uuid, i32), Line>) -> Self {
+        Self {
+            heads,
+            lines,
+            changed_lines: HashSet::new(),
+            orders: Vec::new(),
+            changes: HashMap::new(),
+            received: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a fact. False where its order is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be true: going on would hide it.
+    pub fn apply(&mut self, order_id: Uuid, event: &'a Event, fact: &Fact) -> anyhow::Result<bool> {
+        let Some(head) = self.heads.get_mut(&order_id) else { return Ok(false) };
+        if fact.is_of_inventory() {
+            // The promise was written down together with all of inventory's facts up to its version.
+            if event.version <= head.inventory_version {
+                return Ok(true);
+            }
+            head.inventory_version = event.version;
+        }
+        let change = Change { last: event, ready: Vec::new(), skus: HashMap::new(), lost: BTreeMap::new() };
+        self.changes.entry(order_id).and_modify(|change| change.last = event).or_insert_with(|| {
+            self.orders.push(order_id);
+            change
+        });
+        let applied = match fact {
+            Fact::Filled(fact) => self.fill(order_id, fact),
+            Fact::Short(fact) => self.fall_short(order_id, fact),
+            Fact::Expired => self.lapse(order_id),
+            Fact::Issued(fact) => self.each(
+                order_id,
+                &fact.lines,
+                |line| line.line_no,
+                |line, issued| {
+                    let location = convert::location(&fact.location_id).unwrap_or_default();
+                    line.ship(location, issued.quantity)
+                },
+            ),
+            Fact::Delivered(fact) => {
+                self.each(order_id, &fact.lines, |line| line.line_no, |line, arrived| line.deliver(arrived.quantity))
+            }
+            Fact::Returned(fact) => self.take_back(order_id, fact),
+            Fact::Invoiced(lines) => {
+                self.each(order_id, lines, document_line, |line, invoiced| line.invoice(invoiced.quantity))
+            }
+            Fact::Credited(lines) => {
+                self.each(order_id, lines, document_line, |line, credited| line.refund(credited.quantity))
+            }
+        };
+        applied.with_context(|| format!("{} {} of order {order_id}", event.kind, event.event_id))?;
+        Ok(true)
+    }
+
+    /// Changes lines, and the order's sums by what they changed.
+    fn each<T>(
+        &mut self,
+        order_id: Uuid,
+        parts: &[T],
+        line_no: fn(&T) -> i32,
+        mut change: impl FnMut(&mut Line, &T) -> Result<(), Unlawful>,
+    ) -> anyhow::Result<()> {
+        let head = self.heads.get_mut(&order_id).context("the order is not there")?;
+        for part in parts {
+            let key = (order_id, line_no(part));
+            let line = self.lines.get_mut(&key).with_context(|| format!("there is no line {}", key.1))?;
+            let before = line.quantities;
+            change(line, part)?;
+            head.standing.quantities += line.quantities - before;
+            self.changed_lines.insert(key);
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, order_id: Uuid, fact: &BackordersFilled) -> anyhow::Result<()> {
+        let mut filled = Vec::with_capacity(fact.lines.len());
+        self.each(
+            order_id,
+            &fact.lines,
+            |line| line.line_no,
+            |line, stock| {
+                let location = convert::location(&stock.location_id).unwrap_or_default();
+                let taken = line.fill(location, stock.quantity);
+                if taken > 0 {
+                    filled.push((line.line_no, location, taken, line.stocked));
+                }
+                Ok(())
+            },
+        )?;
+        if let Some(change) = self.changes.get_mut(&order_id) {
+            change.skus.extend(fact.lines.iter().map(|line| ((order_id, line.line_no), line.sku.clone())));
+            for (line_no, location, quantity, stocked) in filled {
+                match change.ready.iter_mut().find(|ready| (ready.0, ready.1) == (line_no, location)) {
+                    Some(ready) => ready.2 += quantity,
+                    None => change.ready.push((line_no, location, quantity, stocked)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fall_short(&mut self, order_id: Uuid, fact: &ShortageBooked) -> anyhow::Result<()> {
+        let location = convert::location(&fact.location_id).unwrap_or_default();
+        self.each(
+            order_id,
+            std::slice::from_ref(fact),
+            |fact| fact.line_no,
+            |line, fact| line.fall_short(location, fact.quantity, fact.backordered),
+        )?;
+        let lost = fact.quantity - fact.backordered;
+        if let Some(change) = self.changes.get_mut(&order_id).filter(|_| lost > 0) {
+            *change.lost.entry(fact.line_no).or_default() += lost;
+        }
+        Ok(())
+    }
+
+    /// Only an order that is not confirmed can lose its promise this way.
+    fn lapse(&mut self, order_id: Uuid) -> anyhow::Result<()> {
+        let head = self.heads.get(&order_id).context("the order is not there")?;
+        let is_open = head.standing.confirmed_at.is_none() && !head.standing.rejected;
+        anyhow::ensure!(is_open || head.standing.quantities.open() == 0, "the promise to a confirmed order lapsed");
+        let line_nos: Vec<i32> = self.lines.keys().filter(|key| key.0 == order_id).map(|key| key.1).collect();
+        if !is_open || head.standing.quantities.open() == 0 {
+            return Ok(());
+        }
+        self.each(
+            order_id,
+            &line_nos,
+            |line_no| *line_no,
+            |line, _| {
+                line.lapse();
+                Ok(())
+            },
+        )
+    }
+
+    fn take_back(&mut self, order_id: Uuid, fact: &ReturnReceived) -> anyhow::Result<()> {
+        let return_id: Uuid = fact.return_id.parse().context("the return's id")?;
+        for line in &fact.lines {
+            *self.received.entry((return_id, line.line_no)).or_default() += line.sellable + line.damaged;
+        }
+        self.each(order_id, &fact.lines, |line| line.line_no, |line, back| line.take_back(back.sellable + back.damaged))
+    }
+
+    /// What this service has to tell about it: one fact for each order that changed, or what others act on.
+    pub fn publish(&mut self) -> Vec<NewEvent> {
+        let mut events = Vec::with_capacity(self.orders.len());
+        for order_id in &self.orders {
+            let (Some(head), Some(change)) = (self.heads.get_mut(order_id), self.changes.get(order_id)) else {
+                continue;
+            };
+            let count = events.len();
+            if !change.lost.is_empty() {
+                let lines = change.lost.iter().map(|(line_no, quantity)| pb::CancelledLine {
+                    line_no: *line_no,
+                    quantity: *quantity,
+                    ..Default::default()
+                });
+                let q = &head.standing.quantities;
+                let fact = pb::OrderCancelled {
+                    order_id: order_id.to_string(),
+                    lines: lines.collect(),
+                    whole: q.cancelled == q.ordered,
+                    reason: "not found in the warehouse".to_owned(),
+                };
+                events.push(change.last.follow_up(*order_id, head.next_version(), &fact));
+            }
+            if !change.ready.is_empty() && head.standing.confirmed_at.is_some() {
+                let fact = convert::events::lines_ready(*order_id, &change.ready, &change.skus);
+                events.push(change.last.follow_up(*order_id, head.next_version(), &fact));
+            }
+            if events.len() == count {
+                let version = head.next_version();
+                events.push(change.last.follow_up(*order_id, version, &convert::events::progressed(head)));
+            }
+        }
+        events
+    }
+
+    /// The lines to be written.
+    pub fn changed_lines(&self) -> Vec<(Uuid, &Line)> {
+        let mut keys: Vec<_> = self.changed_lines.iter().copied().collect();
+        keys.sort_unstable();
+        keys.iter().filter_map(|key| Some((key.0, self.lines.get(key)?))).collect()
+    }
+
+    /// The orders to be written.
+    pub fn changed_heads(&self) -> Vec<&Head> {
+        let mut ids = self.orders.clone();
+        ids.sort_unstable();
+        ids.iter().filter_map(|id| self.heads.get(id)).collect()
+    }
+
+    /// The ids of the orders that changed.
+    pub fn changed_orders(&self) -> Vec<Uuid> {
+        self.orders.clone()
+    }
+
+    /// What came back: return, line, quantity.
+    pub fn received(&self) -> Vec<(Uuid, i32, i64)> {
+        self.received.iter().map(|((return_id, line_no), quantity)| (*return_id, *line_no, *quantity)).collect()
+    }
+}
+
+fn document_line(line: &DocumentLine) -> i32 {
+    line.line_no
+}

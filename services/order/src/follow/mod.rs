@@ -1,0 +1,79 @@
+//! What becomes of orders in the hands of inventory, fulfilment and billing. A batch of their facts is folded into the
+//! lines it touches: each line and each order is read once and written once, however many facts tell of it.
+
+mod fact;
+mod fold;
+
+use crate::ops::Books;
+use crate::store;
+use fact::Fact;
+use fold::Fold;
+use pesan_feed::{Event, Handle};
+use sqlx::PgConnection;
+use std::sync::{Mutex, PoisonError};
+use tracing::warn;
+use uuid::Uuid;
+
+/// The same for all three feeds: a fact's type tells what it is.
+pub struct Follow {
+    books: Books,
+    /// Orders that the last batch changed.
+    changed: Mutex<Vec<Uuid>>,
+}
+
+impl Follow {
+    /// Adds facts to these books.
+    pub fn new(books: Books) -> Self {
+        Self { books, changed: Mutex::new(Vec::new()) }
+    }
+}
+
+impl Handle for Follow {
+    async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
+        let mut facts = Vec::with_capacity(events.len());
+        for event in events {
+            if let (Some(order_id), Some(fact)) = (event.correlation_id, Fact::read(event)?) {
+                facts.push((order_id, event, fact));
+            }
+        }
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let mut ids: Vec<Uuid> = facts.iter().map(|(order_id, ..)| *order_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut keys: Vec<(Uuid, i32)> =
+            facts.iter().flat_map(|(id, _, fact)| fact.line_nos().into_iter().map(|line_no| (*id, line_no))).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let heads = store::order::heads(conn, &ids).await?;
+        let mut lines = store::line::load(conn, &keys).await?;
+        for (order_id, _, fact) in &facts {
+            if fact.is_about_all_lines() {
+                let all = store::line::of_order(conn, *order_id).await?;
+                lines.extend(all.into_iter().map(|line| ((*order_id, line.line_no), line)));
+            }
+        }
+
+        let mut fold = Fold::new(heads, lines);
+        for (order_id, event, fact) in &facts {
+            if !fold.apply(*order_id, event, fact)? {
+                warn!(%order_id, kind = event.kind, "a fact about an order that is not there was passed over");
+            }
+        }
+        let events = fold.publish();
+        store::line::write(conn, &fold.changed_lines()).await?;
+        store::order::write(conn, &fold.changed_heads()).await?;
+        store::rma::receive(conn, &fold.received()).await?;
+        pesan_feed::append(conn, &events).await?;
+        *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = fold.changed_orders();
+        Ok(())
+    }
+
+    fn applied(&self) {
+        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        if !changed.is_empty() {
+            self.books.changed(changed);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! An order: what it is, where it stands, and what may be done with it there.
+
+use crate::line::Line;
+use crate::quantities::Quantities;
+use pesan_api::order::v1::{FulfilmentPolicy, OrderState, PaymentMethod, ReservationPolicy};
+use pesan_api::r#type::v1::Address;
+use pesan_money::Currency;
+use rust_decimal::Decimal;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// All that an order's state is derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// When the promise was settled; none before.
+    pub confirmed_at: Option<OffsetDateTime>,
+    /// Refused, for good.
+    pub rejected: bool,
+    /// How many holds there are; only before the promise.
+    pub holds: i32,
+    /// Σ of the lines'.
+    pub quantities: Quantities,
+}
+
+impl Standing {
+    /// The state. The database derives it by the same rule (column `orders.state`).
+    pub fn state(&self) -> OrderState {
+        let q = &self.quantities;
+        if self.rejected {
+            OrderState::Rejected
+        } else if q.cancelled == q.ordered {
+            OrderState::Cancelled
+        } else if self.holds > 0 {
+            OrderState::OnHold
+        } else if self.confirmed_at.is_none() {
+            OrderState::Accepted
+        } else if q.shipped > 0 && q.shipped + q.cancelled == q.ordered {
+            if q.delivered == q.shipped && q.invoiced >= q.shipped {
+                OrderState::Completed
+            } else {
+                OrderState::Shipped
+            }
+        } else if q.shipped > 0 {
+            OrderState::PartiallyShipped
+        } else if q.backordered > 0 {
+            OrderState::Backordered
+        } else {
+            OrderState::Confirmed
+        }
+    }
+
+    /// True once stock and payment are decided, or a person has to decide: PlaceOrder need not wait longer.
+    pub fn is_settled(&self) -> bool {
+        self.state() != OrderState::Accepted
+    }
+}
+
+/// What somebody may want to do with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Settle the promise: reserve, authorise, confirm.
+    Settle,
+    /// Put a hold on it.
+    Hold,
+    /// Cancel all that has not left.
+    CancelAll,
+    /// Cancel some of it.
+    CancelPart,
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The order was rejected or cancelled: it is over.
+    Closed,
+    /// The promise is settled: too late to hold, nothing to settle.
+    AlreadyPromised,
+    /// The promise is not settled: too early to divide it.
+    PromisePending,
+    /// Everything that is not cancelled has left.
+    AlreadyShipped,
+}
+
+/// Whether an order in `state` allows `action`.
+///
+/// # Errors
+/// The reason why not.
+pub fn allows(state: OrderState, action: Action) -> Result<(), Refusal> {
+    use Action::{CancelAll, CancelPart, Hold, Settle};
+    use OrderState::{
+        Accepted, Backordered, Cancelled, Completed, Confirmed, OnHold, PartiallyShipped, Rejected, Shipped,
+        Unspecified,
+    };
+    match (state, action) {
+        (Unspecified | Rejected | Cancelled, _) => Err(Refusal::Closed),
+        (Accepted | OnHold, Settle | Hold | CancelAll) => Ok(()),
+        (Accepted | OnHold, CancelPart) => Err(Refusal::PromisePending),
+        (Confirmed | Backordered | PartiallyShipped | Shipped | Completed, Settle | Hold) => {
+            Err(Refusal::AlreadyPromised)
+        }
+        (Confirmed | Backordered | PartiallyShipped, CancelAll | CancelPart) => Ok(()),
+        (Shipped | Completed, CancelAll | CancelPart) => Err(Refusal::AlreadyShipped),
+    }
+}
+
+/// The part of an order that changes, and the little that every change needs to know. One row.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Of the order.
+    pub order_id: Uuid,
+    /// When the customer placed it.
+    pub placed_at: OffsetDateTime,
+    /// The trace it was placed in.
+    pub traceparent: Option<String>,
+    /// How it is shipped.
+    pub fulfilment_policy: FulfilmentPolicy,
+    /// Of its newest event.
+    pub version: i64,
+    /// Of inventory's newest fact that the quantities include.
+    pub inventory_version: i64,
+    /// Where it stands.
+    pub standing: Standing,
+}
+
+impl Head {
+    /// The state it is in.
+    pub fn state(&self) -> OrderState {
+        self.standing.state()
+    }
+
+    /// Counts one more event: its version.
+    pub fn next_version(&mut self) -> i64 {
+        self.version += 1;
+        self.version
+    }
+}
+
+/// An order as clients see it.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Its changing part.
+    pub head: Head,
+    /// N of "SO-N".
+    pub number: i64,
+    /// Where it came from.
+    pub channel: String,
+    /// Its id there; empty if none.
+    pub external_id: String,
+    /// None for a guest.
+    pub customer_id: Option<Uuid>,
+    /// The customer's id in the CRM; empty for a guest.
+    pub customer_external_id: String,
+    /// Of all its amounts.
+    pub currency: Currency,
+    /// Where it goes.
+    pub ship_to: Address,
+    /// How it is paid.
+    pub payment_method: PaymentMethod,
+    /// What to do about shortages.
+    pub reservation_policy: ReservationPolicy,
+    /// Place in the backorder queue.
+    pub priority: i32,
+    /// Who looks after it.
+    pub sales_rep: String,
+    /// When Pesan learned of it.
+    pub recorded_at: OffsetDateTime,
+    /// Σ line totals.
+    pub gross: Decimal,
+    /// Σ discounts.
+    pub discount: Decimal,
+    /// Σ taxes.
+    pub tax: Decimal,
+    /// Its lines, by number; empty in a basic view.
+    pub lines: Vec<OrderLine>,
+    /// Why it waits.
+    pub holds: Vec<Hold>,
+    /// Why it was refused.
+    pub rejections: Vec<Rejection>,
+}
+
+/// A line as clients see it.
+#[derive(Clone, Debug)]
+pub struct OrderLine {
+    /// Its changing part.
+    pub line: Line,
+    /// The item.
+    pub sku: String,
+    /// For people.
+    pub description: String,
+    /// Of one base unit.
+    pub unit_price: Decimal,
+    /// unit_price × ordered, rounded to the minor unit.
+    pub line_total: Decimal,
+    /// Taken off.
+    pub discount: Decimal,
+    /// Put on.
+    pub tax: Decimal,
+}
+
+/// A reason to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// UUIDv7.
+    pub hold_id: Uuid,
+    /// For programs.
+    pub reason: String,
+    /// For people.
+    pub note: String,
+    /// Who has to decide.
+    pub owner: String,
+    /// Since when.
+    pub placed_at: OffsetDateTime,
+}
+
+/// A reason why an order was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Path in the order; empty: the order as a whole.
+    pub field: String,
+    /// For programs.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// What a list of orders is limited to; empty or none: not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Any of these.
+    pub states: Vec<OrderState>,
+    /// Of this customer.
+    pub customer_id: Option<Uuid>,
+    /// From this channel.
+    pub channel: Option<String>,
+    /// Placed at or after.
+    pub placed_from: Option<OffsetDateTime>,
+    /// Placed before.
+    pub placed_to: Option<OffsetDateTime>,
+}

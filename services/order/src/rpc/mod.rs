@@ -1,0 +1,7 @@
+//! What the outside calls: parse, call, convert.
+
+pub mod customers;
+pub mod orders;
+pub mod proof;
+pub mod returns;
+pub mod watch;

@@ -1,0 +1,43 @@
+//! Every SQL statement. Free functions over a connection, each for a batch of any size in a constant number of
+//! statements; the caller has locked what it writes.
+
+pub mod cancellation;
+pub mod customer;
+pub mod hold;
+pub mod job;
+pub mod line;
+pub mod order;
+pub mod place;
+pub mod proof;
+pub mod read;
+pub mod rma;
+
+use crate::error::Error;
+use pesan_api::r#type::v1::Address;
+use pesan_money::Currency;
+use prost::Message as _;
+
+/// A currency that we wrote.
+pub(crate) fn currency(code: &str) -> Result<Currency, Error> {
+    code.parse().map_err(|_| Error::Broken("a stored currency"))
+}
+
+/// An address that we wrote.
+pub(crate) fn address(bytes: &[u8]) -> Result<Address, Error> {
+    Address::decode(bytes).map_err(|_| Error::Broken("a stored address"))
+}
+
+/// An enum that we wrote.
+pub(crate) fn stored_enum<E: TryFrom<i32>>(number: i16) -> Result<E, Error> {
+    E::try_from(i32::from(number)).map_err(|_| Error::Broken("a stored enum"))
+}
+
+/// A quantity of a line as its column holds it: at most 1,000,000,000 are ordered, and no part is more.
+pub(crate) fn column(quantity: i64) -> Result<i32, Error> {
+    i32::try_from(quantity).map_err(|_| Error::Broken("a quantity beyond its column"))
+}
+
+/// A number of a proto enum as its column holds it.
+pub(crate) fn small(number: i32) -> i16 {
+    i16::try_from(number).unwrap_or(0)
+}

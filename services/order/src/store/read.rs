@@ -1,0 +1,127 @@
+//! Reading orders as clients see them.
+
+use crate::error::Error;
+use crate::order::{Filter, Order, OrderLine};
+use crate::store::{address, currency, hold, line, order, small, stored_enum};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use std::collections::HashMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+fn order(row: &PgRow) -> Result<Order, Error> {
+    Ok(Order {
+        head: order::head(row)?,
+        number: row.try_get(18)?,
+        channel: row.try_get(19)?,
+        external_id: row.try_get::<Option<String>, _>(20)?.unwrap_or_default(),
+        customer_id: row.try_get(21)?,
+        customer_external_id: row.try_get::<Option<String>, _>(22)?.unwrap_or_default(),
+        currency: currency(row.try_get(23)?)?,
+        ship_to: address(row.try_get(24)?)?,
+        payment_method: stored_enum(row.try_get(25)?)?,
+        reservation_policy: stored_enum(row.try_get(26)?)?,
+        priority: row.try_get::<i16, _>(27)?.into(),
+        sales_rep: row.try_get(28)?,
+        recorded_at: row.try_get(29)?,
+        gross: row.try_get(30)?,
+        discount: row.try_get(31)?,
+        tax: row.try_get(32)?,
+        lines: Vec::new(),
+        holds: Vec::new(),
+        rejections: Vec::new(),
+    })
+}
+
+/// Orders by their ids; those that are not there are left out. With lines only where `full`.
+pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result<HashMap<Uuid, Order>, Error> {
+    let rows = sqlx::query(
+        "select o.order_id, o.placed_at, o.traceparent, o.fulfilment_policy, o.version, o.inventory_version,
+                o.confirmed_at, o.rejected, o.holds, o.ordered, o.reserved, o.backordered, o.cancelled, o.shipped,
+                o.delivered, o.returned, o.invoiced, o.refunded,
+                o.number, o.channel, o.external_id, o.customer_id, c.external_id, o.currency, o.ship_to,
+                o.payment_method, o.reservation_policy, o.priority, o.sales_rep, o.recorded_at, o.gross, o.discount,
+                o.tax
+           from orders o left join customer c using (customer_id)
+          where o.order_id = any($1)",
+    )
+    .bind(ids)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let order = order(&row)?;
+        found.insert(order.head.order_id, order);
+    }
+    let of = |wanted: fn(&Order) -> bool| -> Vec<Uuid> {
+        found.values().filter(|order| wanted(order)).map(|order| order.head.order_id).collect()
+    };
+    let (held, rejected) = (of(|order| order.head.standing.holds > 0), of(|order| order.head.standing.rejected));
+    let holds = if held.is_empty() { HashMap::new() } else { hold::of_orders(&mut *conn, &held).await? };
+    let rejections =
+        if rejected.is_empty() { HashMap::new() } else { hold::rejections_of(&mut *conn, &rejected).await? };
+    for (id, holds) in holds {
+        found.entry(id).and_modify(|order| order.holds = holds);
+    }
+    for (id, rejections) in rejections {
+        found.entry(id).and_modify(|order| order.rejections = rejections);
+    }
+    if full {
+        let rows = sqlx::query(
+            "select order_id, line_no, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced,
+                    refunded, stocked, alloc_location, alloc_reserved, alloc_shipped, sku, description, unit_price,
+                    line_total, discount, tax
+               from order_line
+              where order_id = any($1)
+              order by order_id, line_no",
+        )
+        .bind(ids)
+        .fetch_all(conn)
+        .await?;
+        for row in rows {
+            let line = OrderLine {
+                line: line::line(&row, 1)?,
+                sku: row.try_get(15)?,
+                description: row.try_get(16)?,
+                unit_price: row.try_get(17)?,
+                line_total: row.try_get(18)?,
+                discount: row.try_get(19)?,
+                tax: row.try_get(20)?,
+            };
+            found.entry(row.try_get(0)?).and_modify(|order| order.lines.push(line));
+        }
+    }
+    Ok(found)
+}
+
+/// The ids of up to `limit` orders, newest first, after the order placed at that time with that id.
+pub async fn page(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    after: Option<(OffsetDateTime, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Uuid>, Error> {
+    let (after_time, after_id) = after.unzip();
+    Ok(sqlx::query_scalar(
+        "select order_id
+           from orders
+          where (cardinality($1::int2[]) = 0 or state = any($1))
+            and ($2::uuid is null or customer_id = $2)
+            and ($3::text is null or channel = $3)
+            and ($4::timestamptz is null or placed_at >= $4)
+            and ($5::timestamptz is null or placed_at < $5)
+            and ($6::timestamptz is null or (placed_at, order_id) < ($6, $7))
+          order by placed_at desc, order_id desc
+          limit $8",
+    )
+    .bind(filter.states.iter().map(|state| small((*state).into())).collect::<Vec<_>>())
+    .bind(filter.customer_id)
+    .bind(&filter.channel)
+    .bind(filter.placed_from)
+    .bind(filter.placed_to)
+    .bind(after_time)
+    .bind(after_id)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?)
+}

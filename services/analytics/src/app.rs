@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::dashboard;
-use crate::follow::{Follow, Lag, SOURCES};
+use crate::follow::Follow;
+use crate::lag::{Lag, SOURCES};
 use crate::rpc::{AnalyticsRpc, ProofRpc};
 use anyhow::Context as _;
 use pesan_api::analytics::v1::analytics_service_server::AnalyticsServiceServer;

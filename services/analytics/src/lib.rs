@@ -19,6 +19,7 @@ mod error;
 mod follow;
 pub mod journey;
 pub mod kpi;
+mod lag;
 mod ops;
 pub mod order_fact;
 pub mod query;

@@ -1,7 +1,7 @@
 //! AnalyticsService.
 
 use crate::convert::query;
-use crate::follow::{Lag, SOURCES};
+use crate::lag::{Lag, SOURCES};
 use crate::ops;
 use pesan_api::analytics::v1 as pb;
 use pesan_api::analytics::v1::analytics_service_server::AnalyticsService;

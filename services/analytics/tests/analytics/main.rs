@@ -1,5 +1,7 @@
 //! The service from outside: the real application on a real database, following feeds that a test writes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod dashboard;
 mod documents_and_goods;
 mod interleavings;

@@ -52,12 +52,12 @@ async fn each_invariant_finds_what_is_planted(pool: PgPool) {
         ("journeys_complete", "delete from order_name where number = 'SO-000005'", "0 names"),
         (
             "no_negative_rollups",
-            "alter table sales_slot drop constraint sales_slot_not_negative; update sales_slot set discount = -5 where gross = 10000",
+            "alter table sales_slot drop constraint sales_slot_not_negative; update sales_slot set discount = -5 where gross = 5000",
             "discount -5",
         ),
         (
             "no_negative_rollups",
-            "alter table product_slot drop constraint product_slot_not_negative; update product_slot set units = -7 where sku = 'P3'",
+            "alter table product_slot drop constraint product_slot_not_negative; update product_slot set units = -7 where sku = 'P2'",
             "-7 units",
         ),
         (

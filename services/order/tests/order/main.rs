@@ -1,0 +1,14 @@
+//! The order service from outside: real Postgres, real gRPC, peers that are fakes of their generated traits.
+#![allow(clippy::unwrap_used)]
+
+mod cancelling;
+mod customers;
+mod following;
+mod holding;
+mod peers;
+mod placing;
+mod proving;
+mod reading;
+mod returning;
+mod settling;
+mod suite;

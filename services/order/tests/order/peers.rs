@@ -1,0 +1,356 @@
+//! Peers of the order service: each a fake of its generated trait on a port of its own, with a feed of scripted facts.
+
+use pesan_api::billing::v1::payment_service_server::{PaymentService, PaymentServiceServer};
+use pesan_api::billing::v1::{self as billing};
+use pesan_api::feed::v1::feed_service_server::{FeedService, FeedServiceServer};
+use pesan_api::feed::v1::{self as feed};
+use pesan_api::fulfilment::v1::fulfilment_service_server::{FulfilmentService, FulfilmentServiceServer};
+use pesan_api::fulfilment::v1::{self as fulfilment};
+use pesan_api::inventory::v1::reservation_service_server::{ReservationService, ReservationServiceServer};
+use pesan_api::inventory::v1::{self as inventory};
+use pesan_api::r#type::v1::{FieldViolation, Problem};
+use prost::{Message, Name};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+/// Where the fakes say that goods are.
+pub const HALL: &str = "018f0000-0000-7000-8000-000000000001";
+pub const ANNEX: &str = "018f0000-0000-7000-8000-000000000002";
+
+/// A fake feed: its cursor is how many events were read.
+#[derive(Clone, Default)]
+pub struct FakeFeed {
+    events: Arc<Mutex<Vec<feed::Event>>>,
+    wake: Arc<Notify>,
+}
+
+impl FakeFeed {
+    /// Tells a fact about an order, as the next one of an aggregate.
+    pub fn tell_of<M: Message + Name>(&self, aggregate_id: Uuid, order_id: Uuid, fact: &M) {
+        let mut events = self.events.lock().unwrap();
+        let version = 1 + events.iter().filter(|e| e.aggregate_id == aggregate_id.to_string()).count() as i64;
+        let now = Some(pesan_grpc::parse::to_timestamp(pesan_host::Clock::System.now()));
+        events.push(feed::Event {
+            event_id: Uuid::now_v7().to_string(),
+            aggregate_id: aggregate_id.to_string(),
+            version,
+            r#type: M::full_name(),
+            payload: fact.encode_to_vec().into(),
+            correlation_id: order_id.to_string(),
+            traceparent: String::new(),
+            effective_at: now,
+            recorded_at: now,
+        });
+        self.wake.notify_waiters();
+    }
+
+    /// As above, about the order itself.
+    pub fn tell<M: Message + Name>(&self, order_id: &str, fact: &M) {
+        let order_id = order_id.parse().unwrap();
+        self.tell_of(order_id, order_id, fact);
+    }
+}
+
+#[tonic::async_trait]
+impl FeedService for FakeFeed {
+    async fn pull(&self, request: Request<feed::PullRequest>) -> Result<Response<feed::PullResponse>, Status> {
+        let request = request.into_inner();
+        let from: usize = request.cursor.parse().unwrap_or(0);
+        let woken = self.wake.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        let waits = self.events.lock().unwrap().len() <= from;
+        if waits {
+            let wait = Duration::from_millis(request.max_wait_ms.unsigned_abs().into());
+            let _ = tokio::time::timeout(wait, woken).await;
+        }
+        let all = self.events.lock().unwrap();
+        let events: Vec<_> = all.iter().skip(from).take(usize::try_from(request.max_events).unwrap()).cloned().collect();
+        let cursor = (from + events.len()).to_string();
+        Ok(Response::new(feed::PullResponse { events, cursor, caught_up: true }))
+    }
+
+    type TailStream = ReceiverStream<Result<feed::TailResponse, Status>>;
+
+    async fn tail(&self, _: Request<feed::TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn get_position(
+        &self,
+        _: Request<feed::GetPositionRequest>,
+    ) -> Result<Response<feed::GetPositionResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+}
+
+/// Inventory with a stock of units for each sku; what has no entry is there without end.
+#[derive(Clone, Default)]
+pub struct FakeInventory {
+    pub feed: FakeFeed,
+    pub stock: Arc<Mutex<HashMap<String, i64>>>,
+    /// Answers nothing but UNAVAILABLE.
+    pub is_down: Arc<Mutex<bool>>,
+    pub reservations: Arc<Mutex<HashMap<String, inventory::Reservation>>>,
+    /// The demands of every call.
+    pub calls: Arc<Mutex<Vec<Vec<inventory::OrderDemand>>>>,
+}
+
+impl FakeInventory {
+    fn decide(&self, demand: &inventory::OrderDemand) -> inventory::ReserveResult {
+        use inventory::reserve_result::Outcome;
+        let mut reservations = self.reservations.lock().unwrap();
+        if let Some(held) = reservations.get(&demand.order_id) {
+            return inventory::ReserveResult { outcome: Some(Outcome::Reservation(held.clone())) };
+        }
+        let mut stock = self.stock.lock().unwrap();
+        let mut left = stock.clone();
+        let (mut lines, mut unknown) = (Vec::new(), Vec::new());
+        for (i, line) in demand.lines.iter().enumerate() {
+            if line.sku.starts_with("UNKNOWN") {
+                unknown.push(FieldViolation { field: format!("lines[{i}].sku"), description: "is no item".into() });
+            }
+            let there = left.entry(line.sku.clone()).or_insert(i64::MAX / 2);
+            let reserved = line.quantity.min(*there);
+            *there -= reserved;
+            let missing = line.quantity - reserved;
+            let waits = demand.policy() == inventory::ShortagePolicy::Backorder;
+            let allocation =
+                inventory::LineAllocation { location_id: HALL.into(), reserved, ..Default::default() };
+            lines.push(inventory::ReservationLine {
+                line_no: line.line_no,
+                sku: line.sku.clone(),
+                quantity: line.quantity,
+                allocations: Some(allocation).filter(|a| a.reserved > 0).into_iter().collect(),
+                backordered: if waits { missing } else { 0 },
+                refused: if waits { 0 } else { missing },
+                stocked: !line.sku.starts_with("SERVICE"),
+            });
+        }
+        let refused: i64 = lines.iter().map(|line| line.refused).sum();
+        let asked: i64 = lines.iter().map(|line| line.quantity).sum();
+        let all_or_nothing = demand.policy() == inventory::ShortagePolicy::AllOrNothing;
+        let reason = match () {
+            () if !unknown.is_empty() => "UNKNOWN_SKU",
+            () if refused == asked || (all_or_nothing && refused > 0) => "OUT_OF_STOCK",
+            () => {
+                let order_id = demand.order_id.clone();
+                let held = inventory::Reservation { order_id: order_id.clone(), lines, expires_at: None, version: 1 };
+                reservations.insert(order_id, held.clone());
+                *stock = left.into_iter().filter(|(sku, _)| stock.contains_key(sku)).collect();
+                return inventory::ReserveResult { outcome: Some(Outcome::Reservation(held)) };
+            }
+        };
+        let problem = Problem { reason: reason.into(), message: "no".into(), violations: unknown, retryable: false };
+        inventory::ReserveResult { outcome: Some(Outcome::Problem(problem)) }
+    }
+}
+
+#[tonic::async_trait]
+impl ReservationService for FakeInventory {
+    async fn reserve(
+        &self,
+        request: Request<inventory::ReserveRequest>,
+    ) -> Result<Response<inventory::ReserveResponse>, Status> {
+        let demands = request.into_inner().demands;
+        self.calls.lock().unwrap().push(demands.clone());
+        if *self.is_down.lock().unwrap() {
+            return Err(Status::unavailable("down"));
+        }
+        let results = demands.iter().map(|demand| self.decide(demand)).collect();
+        Ok(Response::new(inventory::ReserveResponse { results }))
+    }
+
+    async fn get_reservation(
+        &self,
+        _: Request<inventory::GetReservationRequest>,
+    ) -> Result<Response<inventory::GetReservationResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+}
+
+/// Billing that says yes, except to what a test tells it.
+#[derive(Clone, Default)]
+pub struct FakeBilling {
+    pub feed: FakeFeed,
+    /// Answers nothing but UNAVAILABLE.
+    pub is_down: Arc<Mutex<bool>>,
+    /// Refuses every charge on account for this reason.
+    pub refuses: Arc<Mutex<Option<&'static str>>>,
+    pub charges: Arc<Mutex<Vec<billing::OrderCharge>>>,
+    /// Taken before each answer: a test that holds it holds billing.
+    pub gate: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[tonic::async_trait]
+impl PaymentService for FakeBilling {
+    async fn authorise(
+        &self,
+        request: Request<billing::AuthoriseRequest>,
+    ) -> Result<Response<billing::AuthoriseResponse>, Status> {
+        use billing::authorise_result::Outcome;
+        let charges = request.into_inner().charges;
+        self.charges.lock().unwrap().extend(charges.iter().cloned());
+        drop(self.gate.lock().await);
+        if *self.is_down.lock().unwrap() {
+            return Err(Status::unavailable("down"));
+        }
+        let refuses = *self.refuses.lock().unwrap();
+        let results = charges.into_iter().map(|charge| {
+            let refusal = match charge.payment_token.as_str() {
+                "tok_decline" => Some("PAYMENT_DECLINED"),
+                "" => refuses,
+                _ => None,
+            };
+            let outcome = match refusal {
+                Some(reason) => Outcome::Problem(Problem {
+                    reason: reason.into(),
+                    message: "no".into(),
+                    violations: vec![],
+                    retryable: reason == "PROVIDER_UNKNOWN",
+                }),
+                None => Outcome::Authorisation(billing::Authorisation {
+                    order_id: charge.order_id,
+                    ..Default::default()
+                }),
+            };
+            billing::AuthoriseResult { outcome: Some(outcome) }
+        });
+        Ok(Response::new(billing::AuthoriseResponse { results: results.collect() }))
+    }
+
+    async fn get_order_billing(
+        &self,
+        _: Request<billing::GetOrderBillingRequest>,
+    ) -> Result<Response<billing::GetOrderBillingResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn apply_payment(
+        &self,
+        _: Request<billing::ApplyPaymentRequest>,
+    ) -> Result<Response<billing::ApplyPaymentResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+}
+
+/// Fulfilment that lets go of everything, unless a test has it say something else first.
+#[derive(Clone, Default)]
+pub struct FakeFulfilment {
+    pub feed: FakeFeed,
+    /// What it says to the next withdrawals, in order.
+    pub answers: Arc<Mutex<VecDeque<Status>>>,
+    pub asked: Arc<Mutex<Vec<fulfilment::WithdrawLinesRequest>>>,
+    /// Taken before each answer: a test that holds it holds fulfilment.
+    pub gate: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[tonic::async_trait]
+impl FulfilmentService for FakeFulfilment {
+    async fn withdraw_lines(
+        &self,
+        request: Request<fulfilment::WithdrawLinesRequest>,
+    ) -> Result<Response<fulfilment::WithdrawLinesResponse>, Status> {
+        self.asked.lock().unwrap().push(request.into_inner());
+        drop(self.gate.lock().await);
+        match self.answers.lock().unwrap().pop_front() {
+            Some(refusal) => Err(refusal),
+            None => Ok(Response::new(fulfilment::WithdrawLinesResponse {})),
+        }
+    }
+
+    async fn get_fulfilment_order(
+        &self,
+        _: Request<fulfilment::GetFulfilmentOrderRequest>,
+    ) -> Result<Response<fulfilment::GetFulfilmentOrderResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn list_fulfilment_orders(
+        &self,
+        _: Request<fulfilment::ListFulfilmentOrdersRequest>,
+    ) -> Result<Response<fulfilment::ListFulfilmentOrdersResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn pick(
+        &self,
+        _: Request<fulfilment::PickRequest>,
+    ) -> Result<Response<fulfilment::PickResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn pack(
+        &self,
+        _: Request<fulfilment::PackRequest>,
+    ) -> Result<Response<fulfilment::PackResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn ship(
+        &self,
+        _: Request<fulfilment::ShipRequest>,
+    ) -> Result<Response<fulfilment::ShipResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn confirm_delivery(
+        &self,
+        _: Request<fulfilment::ConfirmDeliveryRequest>,
+    ) -> Result<Response<fulfilment::ConfirmDeliveryResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+}
+
+/// All three, and where they listen.
+#[derive(Clone)]
+pub struct Peers {
+    pub inventory: FakeInventory,
+    pub billing: FakeBilling,
+    pub fulfilment: FakeFulfilment,
+    pub endpoints: [String; 3],
+}
+
+async fn listen() -> (TcpIncoming, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    (TcpIncoming::from(listener), endpoint)
+}
+
+const BYTES: usize = 32 * 1024 * 1024;
+
+pub async fn start() -> Peers {
+    let (inventory, billing, fulfilment) =
+        (FakeInventory::default(), FakeBilling::default(), FakeFulfilment::default());
+    let (at_inventory, inventory_endpoint) = listen().await;
+    let (at_billing, billing_endpoint) = listen().await;
+    let (at_fulfilment, fulfilment_endpoint) = listen().await;
+    let server = tonic::transport::Server::builder;
+    tokio::spawn(
+        server()
+            .add_service(ReservationServiceServer::new(inventory.clone()).max_decoding_message_size(BYTES))
+            .add_service(FeedServiceServer::new(inventory.feed.clone()))
+            .serve_with_incoming(at_inventory),
+    );
+    tokio::spawn(
+        server()
+            .add_service(PaymentServiceServer::new(billing.clone()).max_decoding_message_size(BYTES))
+            .add_service(FeedServiceServer::new(billing.feed.clone()))
+            .serve_with_incoming(at_billing),
+    );
+    tokio::spawn(
+        server()
+            .add_service(FulfilmentServiceServer::new(fulfilment.clone()))
+            .add_service(FeedServiceServer::new(fulfilment.feed.clone()))
+            .serve_with_incoming(at_fulfilment),
+    );
+    let endpoints = [inventory_endpoint, fulfilment_endpoint, billing_endpoint];
+    Peers { inventory, billing, fulfilment, endpoints }
+}

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use pesan_grpc::json;
 
 use crate::tree::Tree;
@@ -17,6 +17,9 @@ pub enum Output {
     /// For programs
     Json,
 }
+
+/// A line below the header, and no others.
+const TABLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// What enum values begin with, for programs only.
 const ENUM_PREFIXES: [&str; 9] = [
@@ -74,7 +77,7 @@ pub fn json_line<T: serde::Serialize>(value: &T) -> Result<()> {
 pub fn rows(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(TABLE).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
     for row in &rows {
         table.add_row(row);

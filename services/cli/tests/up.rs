@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -142,7 +142,12 @@ fn history_is_replayed_once_however_often() {
     assert_eq!(first["differences"], serde_json::json!([]));
     assert_eq!(suite.json(&["verify"])["ok"], true);
 
-    let heads = || SERVICES[..4].map(|service| suite.json(&["feed", "position", service])["head"].clone());
+    let heads = || {
+        SERVICES[..4]
+            .iter()
+            .map(|service| suite.json(&["feed", "position", service])["head"].clone())
+            .collect::<Vec<_>>()
+    };
     let before = heads();
     let second = replay();
     for field in ["orders", "lines", "gross", "returns_value", "kpis"] {

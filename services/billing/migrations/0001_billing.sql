@@ -59,11 +59,12 @@ create table charge (
     constraint charge_captured_within_invoiced check (captured <= invoiced),
     constraint charge_refunded_within_captured check (refunded <= captured),
     constraint charge_refunded_within_credited check (refunded <= credited)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 -- For the worker that asks the provider what became of charges it never answered about.
 create index charge_pending on charge (look_at) where state = 'pending';
 
--- Lines of charges: quantities go from the bottom to invoiced, from the top to voided, and amounts with them.
+-- Lines of charges. Half of each page stays free: nearly every line is updated once, when it is invoiced, and finds room on
+-- its own page. Quantities go from the bottom to invoiced, from the top to voided, and amounts with them.
 create table charge_line (
     order_id    uuid    not null,
     quantity    bigint  not null,
@@ -84,7 +85,7 @@ create table charge_line (
     constraint charge_line_conserved check (voided >= 0 and invoiced >= 0 and voided + invoiced <= quantity),
     constraint charge_line_credited_within_invoiced check (credited between 0 and invoiced),
     constraint charge_line_credited_tax_within_tax check (credited_tax between 0 and tax)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
 -- Orders that will never be charged (again): they were cancelled as a whole, or rejected. Also orders never asked about.
 create table closed_order (

@@ -10,7 +10,7 @@ use pesan_feed::Feed;
 use pesan_grpc::idempotency::Claim;
 use pesan_grpc::{Violations, refuse, run};
 use pesan_host::Clock;
-use prost::{Message as _, Name as _};
+use prost::Message as _;
 use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
@@ -75,8 +75,7 @@ impl PaymentService for Payments {
         let request = request.into_inner();
         let now = self.clock.now();
         let payment = convert::parse_payment(&request, now)?;
-        let method: &'static str = "pesan.billing.v1.ApplyPaymentRequest";
-        debug_assert_eq!(method, pb::ApplyPaymentRequest::full_name());
+        let method = "pesan.billing.v1.ApplyPaymentRequest";
         let claim = Claim { request_id: payment.request_id, method, body: request.encode_to_vec() };
         let (pool, feed) = (self.pool.clone(), self.feed.clone());
         run::to_end(async move {

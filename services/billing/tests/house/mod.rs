@@ -248,10 +248,20 @@ impl House {
         self.documents.list_documents(request).await.unwrap().into_inner().documents
     }
 
-    /// All events so far.
+    /// All events so far. They appear in the feed when every transaction of the server that is older has ended, those
+    /// of other tests too.
     pub async fn events(&mut self) -> Vec<Event> {
-        let request = PullRequest { follower: "test".into(), max_events: 5000, ..Default::default() };
-        self.feed.pull(request).await.unwrap().into_inner().events
+        let written: i64 = sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await.unwrap();
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let request = PullRequest { follower: "test".into(), max_events: 5000, ..Default::default() };
+            let events = self.feed.pull(request).await.unwrap().into_inner().events;
+            if events.len() as i64 >= written {
+                return events;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{} of {written} events", events.len());
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 
     /// The events of an order, or another aggregate, by the last part of their type, checked to be numbered from 1.

@@ -118,6 +118,7 @@ impl Application {
 
         let mut outcome = Ok(());
         let early = tokio::select! {
+            biased; // parts that end because of the stop do not end early
             () = stop.cancelled() => None,
             ended = parts.join_next() => ended,
         };

@@ -106,3 +106,95 @@ pub fn plan(lines: &[Line], wanted: &Wanted, granted: &[Part]) -> Result<Plan, I
     }
     Ok(plan)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::LinePromise;
+    use proptest::prelude::*;
+
+    fn line(line_no: i32, reserved: &[(u128, i64)], backordered: i64) -> Line {
+        let reserved: Vec<_> = reserved.iter().map(|(n, quantity)| (Uuid::from_u128(*n), *quantity)).collect();
+        let promise = LinePromise { line_no, stocked: true, reserved, backordered, refused: 0 };
+        let mut line = Line::fresh(line_no, promise.reserved_in_all() + backordered);
+        line.promise(&promise).unwrap();
+        line
+    }
+
+    fn part(line_no: i32, place: u128, quantity: i64) -> Part {
+        Part { line_no, location: Uuid::from_u128(place), quantity }
+    }
+
+    fn wanted(lines: &[(i32, i64)]) -> Wanted {
+        Wanted::Lines(lines.iter().copied().collect())
+    }
+
+    #[test]
+    fn what_waits_goes_first_then_the_latest_allocation() {
+        let lines = [line(1, &[(1, 4), (2, 2)], 3), line(2, &[(1, 1)], 0)];
+        for (asked, backordered, to_ask) in [
+            (wanted(&[(1, 2)]), vec![(1, 2)], vec![]),
+            (wanted(&[(1, 4)]), vec![(1, 3)], vec![part(1, 2, 1)]),
+            (wanted(&[(1, 7)]), vec![(1, 3)], vec![part(1, 2, 2), part(1, 1, 2)]),
+            (wanted(&[(2, 1)]), vec![], vec![part(2, 1, 1)]),
+            (Wanted::Everything, vec![(1, 3)], vec![part(1, 2, 2), part(1, 1, 4), part(2, 1, 1)]),
+        ] {
+            assert_eq!(plan(&lines, &asked, &[]), Ok(Plan { backordered, to_ask }), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_left_cannot_be_cancelled() {
+        let mut shipped = line(1, &[(1, 5)], 0);
+        shipped.ship(Uuid::from_u128(1), 3).unwrap();
+        let lines = [shipped];
+        assert_eq!(plan(&lines, &wanted(&[(1, 3)]), &[]), Err(Impossible::TooLate { line_no: 1, open: 2 }));
+        assert_eq!(plan(&lines, &wanted(&[(9, 1)]), &[]), Err(Impossible::NoSuchLine(9)));
+        assert_eq!(plan(&lines, &Wanted::Everything, &[]).unwrap().to_ask, [part(1, 1, 2)]);
+        let mut gone = lines[0].clone();
+        gone.ship(Uuid::from_u128(1), 2).unwrap();
+        assert_eq!(plan(&[gone], &Wanted::Everything, &[]), Err(Impossible::NothingLeft));
+    }
+
+    #[test]
+    fn a_backorder_filled_meanwhile_has_to_be_asked_for_as_well() {
+        // Two of four waited when the other two were asked for and granted; then they were filled.
+        let lines = [line(1, &[(1, 4)], 0)];
+        let granted = [part(1, 1, 2)];
+        assert_eq!(plan(&lines, &wanted(&[(1, 4)]), &granted).unwrap().to_ask, [part(1, 1, 2)]);
+        let lines = [line(1, &[(1, 2)], 2)];
+        assert_eq!(plan(&lines, &wanted(&[(1, 4)]), &granted), Ok(Plan { backordered: vec![(1, 2)], to_ask: vec![] }));
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_takes_exactly_what_is_wanted_and_never_twice(
+            places in prop::collection::vec((1u128..4, 1i64..6), 1..4),
+            backordered in 0i64..6,
+            quantity in 1i64..20,
+        ) {
+            let line = line(1, &places, backordered);
+            let open = line.quantities.open();
+            match plan(std::slice::from_ref(&line), &wanted(&[(1, quantity)]), &[]) {
+                Err(why) => {
+                    prop_assert!(quantity > open);
+                    prop_assert_eq!(why, Impossible::TooLate { line_no: 1, open });
+                }
+                Ok(first) => {
+                    let waiting: i64 = first.backordered.iter().map(|(_, quantity)| quantity).sum();
+                    let asked: i64 = first.to_ask.iter().map(|part| part.quantity).sum();
+                    prop_assert_eq!(waiting + asked, quantity);
+                    // Once granted there is nothing more to ask, and applying it fits the line.
+                    let second = plan(std::slice::from_ref(&line), &wanted(&[(1, quantity)]), &first.to_ask).unwrap();
+                    prop_assert_eq!(second.to_ask, vec![]);
+                    let mut line = line.clone();
+                    for part in &first.to_ask {
+                        line.cancel_reserved(part.location, part.quantity).unwrap();
+                    }
+                    line.cancel_backordered(waiting).unwrap();
+                    prop_assert_eq!(line.quantities.cancelled, quantity);
+                }
+            }
+        }
+    }
+}

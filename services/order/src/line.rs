@@ -227,3 +227,157 @@ impl Line {
         if quantity > 0 && self.quantities.is_lawful() { Ok(()) } else { Err(self.unlawful(what, quantity)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn place(n: u128) -> Uuid {
+        Uuid::from_u128(n)
+    }
+
+    fn promised(reserved: &[(u128, i64)], backordered: i64, refused: i64) -> Line {
+        let reserved: Vec<_> = reserved.iter().map(|(n, quantity)| (place(*n), *quantity)).collect();
+        let promise = LinePromise { line_no: 1, stocked: true, reserved, backordered, refused };
+        let mut line = Line::fresh(1, promise.reserved_in_all() + backordered + refused);
+        line.promise(&promise).unwrap();
+        line
+    }
+
+    /// Every law, and the allocations in step.
+    fn assert_sound(line: &Line) {
+        assert!(line.quantities.is_lawful(), "{line:?}");
+        let sum = |of: fn(&Allocation) -> i64| line.allocations.iter().map(of).sum::<i64>();
+        assert_eq!((sum(|a| a.reserved), sum(|a| a.shipped)), (line.quantities.reserved, line.quantities.shipped));
+        assert!(line.allocations.iter().all(|a| a.reserved >= 0 && a.shipped >= 0 && a.reserved + a.shipped > 0));
+    }
+
+    #[test]
+    fn a_promise_must_be_all_of_what_was_ordered() {
+        for (reserved, backordered, refused, ok) in [
+            (vec![(place(1), 3)], 1, 1, true),
+            (vec![(place(1), 2), (place(2), 3)], 0, 0, true),
+            (vec![], 5, 0, true),
+            (vec![(place(1), 3)], 1, 0, false),
+            (vec![(place(1), 6)], 0, 0, false),
+            (vec![(place(1), 6), (place(2), -1)], 0, 0, false),
+            (vec![(place(1), 6)], -1, 0, false),
+        ] {
+            let promise = LinePromise { line_no: 1, stocked: true, reserved, backordered, refused };
+            let mut line = Line::fresh(1, 5);
+            assert_eq!(line.promise(&promise).is_ok(), ok, "{promise:?}");
+            assert_sound(&line);
+        }
+    }
+
+    #[test]
+    fn what_left_cannot_be_promised_again() {
+        let mut line = promised(&[(1, 5)], 0, 0);
+        line.ship(place(1), 5).unwrap();
+        let again =
+            LinePromise { line_no: 1, stocked: true, reserved: vec![(place(1), 5)], backordered: 0, refused: 0 };
+        assert!(line.promise(&again).is_err());
+    }
+
+    #[test]
+    fn a_fill_beyond_what_waits_is_left_to_inventory() {
+        let mut line = promised(&[(1, 1)], 2, 0);
+        assert_eq!(line.fill(place(2), 5), 2);
+        assert_eq!(line.fill(place(2), 5), 0);
+        assert_eq!(line.quantities.reserved, 3);
+        assert_sound(&line);
+    }
+
+    #[test]
+    fn goods_leave_only_from_where_they_are() {
+        let mut line = promised(&[(1, 2), (2, 3)], 0, 0);
+        assert!(line.ship(place(1), 3).is_err());
+        assert!(line.ship(place(3), 1).is_err());
+        assert!(line.ship(place(2), 0).is_err());
+        line.ship(place(2), 3).unwrap();
+        assert!(line.deliver(4).is_err());
+        assert_sound(&promised(&[(1, 2), (2, 3)], 0, 0));
+    }
+
+    #[test]
+    fn a_shortage_waits_again_or_is_lost() {
+        let mut line = promised(&[(1, 5)], 0, 0);
+        line.fall_short(place(1), 2, 2).unwrap();
+        line.fall_short(place(1), 2, 0).unwrap();
+        let q = line.quantities;
+        assert_eq!((q.reserved, q.backordered, q.cancelled), (1, 2, 2));
+        assert!(line.fall_short(place(1), 1, 2).is_err());
+        assert_sound(&line);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Deed {
+        Fill(u128, i64),
+        Short(u128, i64, i64),
+        Ship(u128, i64),
+        Deliver(i64),
+        TakeBack(i64),
+        Invoice(i64),
+        Refund(i64),
+        CancelWaiting(i64),
+        CancelReserved(u128, i64),
+        Lapse,
+    }
+
+    fn any_deed() -> impl Strategy<Value = Deed> {
+        let (place, quantity) = (1u128..4, -1i64..8);
+        prop_oneof![
+            (place.clone(), quantity.clone()).prop_map(|(p, q)| Deed::Fill(p, q)),
+            (place.clone(), quantity.clone(), -1i64..5).prop_map(|(p, q, b)| Deed::Short(p, q, b)),
+            (place.clone(), quantity.clone()).prop_map(|(p, q)| Deed::Ship(p, q)),
+            quantity.clone().prop_map(Deed::Deliver),
+            quantity.clone().prop_map(Deed::TakeBack),
+            quantity.clone().prop_map(Deed::Invoice),
+            quantity.clone().prop_map(Deed::Refund),
+            quantity.clone().prop_map(Deed::CancelWaiting),
+            (place, quantity).prop_map(|(p, q)| Deed::CancelReserved(p, q)),
+            Just(Deed::Lapse),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_nothing_is_lost_and_nothing_is_made(
+            reserved in prop::collection::vec((1u128..4, 1i64..6), 0..4),
+            backordered in 0i64..6,
+            refused in 0i64..3,
+            deeds in prop::collection::vec(any_deed(), 0..30),
+        ) {
+            prop_assume!(reserved.iter().map(|(_, q)| q).sum::<i64>() + backordered + refused > 0);
+            let mut line = promised(&reserved, backordered, refused);
+            for deed in deeds {
+                let before = line.clone();
+                let done = match deed {
+                    Deed::Fill(p, q) => {
+                        line.fill(place(p), q);
+                        Ok(())
+                    }
+                    Deed::Short(p, q, b) => line.fall_short(place(p), q, b),
+                    Deed::Ship(p, q) => line.ship(place(p), q),
+                    Deed::Deliver(q) => line.deliver(q),
+                    Deed::TakeBack(q) => line.take_back(q),
+                    Deed::Invoice(q) => line.invoice(q),
+                    Deed::Refund(q) => line.refund(q),
+                    Deed::CancelWaiting(q) => line.cancel_backordered(q),
+                    Deed::CancelReserved(p, q) => line.cancel_reserved(place(p), q),
+                    Deed::Lapse if line.quantities.shipped == 0 => {
+                        line.lapse();
+                        break; // nothing is decided any more
+                    }
+                    Deed::Lapse => Ok(()),
+                };
+                if done.is_err() {
+                    line = before; // a refused fact stops the feed: nothing of it is kept
+                }
+                assert_sound(&line);
+                prop_assert_eq!(line.quantities.divided(), line.quantities.ordered);
+            }
+        }
+    }
+}

@@ -237,3 +237,92 @@ pub struct Filter {
     /// Placed before.
     pub placed_to: Option<OffsetDateTime>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn standing(quantities: Quantities) -> Standing {
+        Standing { confirmed_at: Some(OffsetDateTime::UNIX_EPOCH), rejected: false, holds: 0, quantities }
+    }
+
+    #[test]
+    fn the_state_follows_from_where_the_order_stands() {
+        use OrderState::*;
+        let q = |reserved, backordered, cancelled, shipped, delivered, invoiced| Quantities {
+            ordered: 10,
+            reserved,
+            backordered,
+            cancelled,
+            shipped,
+            delivered,
+            invoiced,
+            ..Quantities::default()
+        };
+        for (quantities, state) in [
+            (q(10, 0, 0, 0, 0, 0), Confirmed),
+            (q(8, 2, 0, 0, 0, 0), Backordered),
+            (q(8, 0, 2, 0, 0, 0), Confirmed),
+            (q(0, 0, 10, 0, 0, 0), Cancelled),
+            (q(6, 0, 0, 4, 0, 0), PartiallyShipped),
+            (q(0, 6, 0, 4, 4, 4), PartiallyShipped),
+            (q(0, 0, 0, 10, 0, 0), Shipped),
+            (q(0, 0, 6, 4, 4, 0), Shipped),
+            (q(0, 0, 6, 4, 3, 4), Shipped),
+            (q(0, 0, 6, 4, 4, 4), Completed),
+            (q(0, 0, 0, 10, 10, 10), Completed),
+        ] {
+            assert_eq!(standing(quantities).state(), state, "{quantities:?}");
+        }
+        let fresh = Standing { confirmed_at: None, ..standing(q(0, 0, 0, 0, 0, 0)) };
+        assert_eq!(fresh.state(), Accepted);
+        assert_eq!(Standing { holds: 1, ..fresh }.state(), OnHold);
+        assert_eq!(Standing { holds: 1, rejected: true, ..fresh }.state(), Rejected);
+        assert!(!fresh.is_settled() && Standing { holds: 1, ..fresh }.is_settled());
+    }
+
+    #[test]
+    fn every_state_answers_every_action() {
+        use Action::*;
+        use OrderState::*;
+        use Refusal::*;
+        let closed = [Err(Closed); 4];
+        let open = [Ok(()), Ok(()), Ok(()), Err(PromisePending)];
+        let promised = [Err(AlreadyPromised), Err(AlreadyPromised), Ok(()), Ok(())];
+        let gone = [Err(AlreadyPromised), Err(AlreadyPromised), Err(AlreadyShipped), Err(AlreadyShipped)];
+        for (state, answers) in [
+            (Unspecified, closed),
+            (Rejected, closed),
+            (Cancelled, closed),
+            (Accepted, open),
+            (OnHold, open),
+            (Confirmed, promised),
+            (Backordered, promised),
+            (PartiallyShipped, promised),
+            (Shipped, gone),
+            (Completed, gone),
+        ] {
+            assert_eq!([Settle, Hold, CancelAll, CancelPart].map(|action| allows(state, action)), answers, "{state:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_that_is_not_over_waits_for_something_that_has_a_name(
+            parts in prop::array::uniform4(0i64..4), delivered in 0i64..4, invoiced in 0i64..16,
+        ) {
+            let [reserved, backordered, cancelled, shipped] = parts;
+            let ordered = reserved + backordered + cancelled + shipped;
+            prop_assume!(ordered > 0);
+            let delivered = delivered.min(shipped);
+            let invoiced = invoiced.min(ordered);
+            let quantities = Quantities {
+                ordered, reserved, backordered, cancelled, shipped, delivered, invoiced, ..Quantities::default()
+            };
+            let is_over = matches!(standing(quantities).state(), OrderState::Completed | OrderState::Cancelled);
+            let waits = reserved > 0 || backordered > 0 || shipped > delivered || shipped > invoiced;
+            prop_assert_eq!(is_over, !waits);
+        }
+    }
+}

@@ -115,3 +115,29 @@ pub fn take(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(lines: &[(i32, i64)]) -> Vec<ReturnRequestLine> {
+        let line = |(line_no, quantity): &(i32, i64)| ReturnRequestLine {
+            line_no: *line_no,
+            quantity: *quantity,
+            reason: String::new(),
+            credit: None,
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_return_takes_all_its_lines_or_none() {
+        let room = |now, later| Returnable { now, later };
+        let mut shelf = HashMap::from([(1, room(5, 0)), (2, room(1, 2))]);
+        assert_eq!(take(&mut shelf, &asked(&[(1, 5), (2, 2)])), Err((1, NotReturnable::NotYet(room(1, 2)))));
+        assert_eq!(take(&mut shelf, &asked(&[(1, 6)])), Err((0, NotReturnable::TooMuch(room(5, 0)))));
+        assert_eq!(take(&mut shelf, &asked(&[(3, 1)])), Err((0, NotReturnable::NoSuchLine)));
+        assert_eq!(take(&mut shelf, &asked(&[(1, 3), (2, 1)])), Ok(()));
+        assert_eq!(shelf, HashMap::from([(1, room(2, 0)), (2, room(0, 2))]));
+    }
+}

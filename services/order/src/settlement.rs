@@ -170,3 +170,75 @@ pub fn step(standing: &Standing, inventory_version: i64, fate: Fate, age: Durati
         Fate::Reject(rejections) => Step::Reject(rejections),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantities::Quantities;
+
+    fn standing(holds: i32) -> Standing {
+        Standing { confirmed_at: None, rejected: false, holds, quantities: Quantities::of(5) }
+    }
+
+    fn promise(version: i64) -> Promise {
+        let line = LinePromise { line_no: 1, stocked: true, reserved: vec![], backordered: 5, refused: 0 };
+        Promise { version, lines: vec![line] }
+    }
+
+    fn rejection() -> Vec<Rejection> {
+        vec![Rejection { field: String::new(), reason: "OUT_OF_STOCK".into(), message: String::new() }]
+    }
+
+    #[test]
+    fn a_fate_is_written_down_only_where_the_order_still_waits_for_it() {
+        let confirmed = Standing { confirmed_at: Some(OffsetDateTime::UNIX_EPOCH), ..standing(0) };
+        let rejected = Standing { rejected: true, ..standing(0) };
+        let cancelled = Standing { quantities: Quantities { cancelled: 5, ..Quantities::of(5) }, ..standing(0) };
+        let hold = || Fate::Hold { promise: promise(3), reason: "R".into(), note: "N".into() };
+        let held = || Step::Hold { promise: promise(3), reason: "R".into(), note: "N".into() };
+        let (soon, late) = (Duration::from_secs(1), STALE_AFTER + Duration::from_secs(1));
+        for (standing, inventory_version, fate, age, expected) in [
+            (standing(0), 0, Fate::Confirm(promise(3)), soon, Step::Confirm(promise(3))),
+            (standing(0), 3, Fate::Confirm(promise(3)), soon, Step::Confirm(promise(3))),
+            // Inventory changed the promise, and the order has read that already.
+            (standing(0), 4, Fate::Confirm(promise(3)), soon, Step::Again),
+            (standing(0), 0, Fate::Confirm(promise(3)), late, Step::Again),
+            (standing(0), 0, hold(), soon, held()),
+            (standing(0), 0, hold(), late, Step::Again),
+            (standing(0), 0, Fate::Reject(rejection()), late, Step::Reject(rejection())),
+            (standing(0), 0, Fate::Retry, soon, Step::Again),
+            (standing(1), 0, Fate::Confirm(promise(3)), soon, Step::Remember(promise(3))),
+            (standing(1), 4, Fate::Confirm(promise(3)), soon, Step::Drop),
+            (standing(1), 0, hold(), soon, held()),
+            (standing(1), 0, Fate::Reject(rejection()), soon, Step::Reject(rejection())),
+            (standing(1), 0, Fate::Retry, soon, Step::Drop),
+            (confirmed, 0, Fate::Confirm(promise(3)), soon, Step::Drop),
+            (confirmed, 0, Fate::Reject(rejection()), soon, Step::Drop),
+            (rejected, 0, Fate::Confirm(promise(3)), soon, Step::Drop),
+            (cancelled, 0, Fate::Confirm(promise(3)), soon, Step::Drop),
+        ] {
+            let case = format!("{standing:?} {fate:?} {age:?}");
+            assert_eq!(step(&standing, inventory_version, fate, age), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn only_an_exact_promise_is_an_answer() {
+        let line = |line_no, quantity| WorkLine {
+            line_no,
+            sku: "TEA".into(),
+            quantity,
+            line_total: Decimal::new(10_00, 2),
+            discount: Decimal::ZERO,
+            tax: Decimal::ZERO,
+        };
+        assert!(promise(1).answers(&[line(1, 5)]));
+        assert!(!promise(1).answers(&[line(1, 6)]));
+        assert!(!promise(1).answers(&[line(2, 5)]));
+        assert!(!promise(1).answers(&[line(1, 5), line(2, 1)]));
+        let eur = "EUR".parse().unwrap();
+        let [third, ..] = line(1, 3).amounts_for(eur, 1);
+        let [rest, ..] = line(1, 3).amounts_for(eur, 2);
+        assert_eq!(third + rest, Decimal::new(10_00, 2), "shares sum to the whole");
+    }
+}

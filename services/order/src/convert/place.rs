@@ -113,8 +113,9 @@ fn payment_method(v: &mut Violations, number: i32, buyer: &Buyer) -> Option<Paym
 fn payment_token(v: &mut Violations, token: String, method: Option<PaymentMethod>) -> Option<PaymentToken> {
     match method {
         Some(PaymentMethod::Provider) => Some(PaymentToken(v.text("payment_token", token, 1, 500))),
-        _ if token.is_empty() => None,
-        _ => {
+        None => None, // the method is wrong already
+        Some(_) if token.is_empty() => None,
+        Some(_) => {
             v.add("payment_token", "must be empty unless payment_method is PAYMENT_METHOD_PROVIDER");
             None
         }

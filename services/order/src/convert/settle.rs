@@ -66,6 +66,7 @@ pub fn charge(work: &Work, promise: &Promise, traceparent: &str) -> billing::Ord
         traceparent: traceparent.to_owned(),
         // Before the promise an order is cancelled as a whole or not at all.
         order_version: 0,
+        promise_version: promise.version,
     }
 }
 

@@ -72,7 +72,8 @@ impl FeedService for FakeFeed {
             let _ = tokio::time::timeout(wait, woken).await;
         }
         let all = self.events.lock().unwrap();
-        let events: Vec<_> = all.iter().skip(from).take(usize::try_from(request.max_events).unwrap()).cloned().collect();
+        let events: Vec<_> =
+            all.iter().skip(from).take(usize::try_from(request.max_events).unwrap()).cloned().collect();
         let cursor = (from + events.len()).to_string();
         Ok(Response::new(feed::PullResponse { events, cursor, caught_up: true }))
     }
@@ -122,8 +123,7 @@ impl FakeInventory {
             *there -= reserved;
             let missing = line.quantity - reserved;
             let waits = demand.policy() == inventory::ShortagePolicy::Backorder;
-            let allocation =
-                inventory::LineAllocation { location_id: HALL.into(), reserved, ..Default::default() };
+            let allocation = inventory::LineAllocation { location_id: HALL.into(), reserved, ..Default::default() };
             lines.push(inventory::ReservationLine {
                 line_no: line.line_no,
                 sku: line.sku.clone(),
@@ -143,7 +143,9 @@ impl FakeInventory {
             () => {
                 let order_id = demand.order_id.clone();
                 let held = inventory::Reservation { order_id: order_id.clone(), lines, expires_at: None, version: 1 };
-                reservations.insert(order_id, held.clone());
+                reservations.insert(order_id.clone(), held.clone());
+                self.feed
+                    .tell(&order_id, &inventory::StockReserved { order_id: order_id.clone(), ..Default::default() });
                 *stock = left.into_iter().filter(|(sku, _)| stock.contains_key(sku)).collect();
                 return inventory::ReserveResult { outcome: Some(Outcome::Reservation(held)) };
             }
@@ -216,10 +218,9 @@ impl PaymentService for FakeBilling {
                     violations: vec![],
                     retryable: reason == "PROVIDER_UNKNOWN",
                 }),
-                None => Outcome::Authorisation(billing::Authorisation {
-                    order_id: charge.order_id,
-                    ..Default::default()
-                }),
+                None => {
+                    Outcome::Authorisation(billing::Authorisation { order_id: charge.order_id, ..Default::default() })
+                }
             };
             billing::AuthoriseResult { outcome: Some(outcome) }
         });
@@ -246,7 +247,7 @@ impl PaymentService for FakeBilling {
 pub struct FakeFulfilment {
     pub feed: FakeFeed,
     /// What it says to the next withdrawals, in order.
-    pub answers: Arc<Mutex<VecDeque<Status>>>,
+    pub answers: Arc<Mutex<VecDeque<Result<(), Status>>>>,
     pub asked: Arc<Mutex<Vec<fulfilment::WithdrawLinesRequest>>>,
     /// Taken before each answer: a test that holds it holds fulfilment.
     pub gate: Arc<tokio::sync::Mutex<()>>,
@@ -261,8 +262,8 @@ impl FulfilmentService for FakeFulfilment {
         self.asked.lock().unwrap().push(request.into_inner());
         drop(self.gate.lock().await);
         match self.answers.lock().unwrap().pop_front() {
-            Some(refusal) => Err(refusal),
-            None => Ok(Response::new(fulfilment::WithdrawLinesResponse {})),
+            Some(Err(refusal)) => Err(refusal),
+            Some(Ok(())) | None => Ok(Response::new(fulfilment::WithdrawLinesResponse {})),
         }
     }
 
@@ -280,24 +281,15 @@ impl FulfilmentService for FakeFulfilment {
         Err(Status::unimplemented("not asked"))
     }
 
-    async fn pick(
-        &self,
-        _: Request<fulfilment::PickRequest>,
-    ) -> Result<Response<fulfilment::PickResponse>, Status> {
+    async fn pick(&self, _: Request<fulfilment::PickRequest>) -> Result<Response<fulfilment::PickResponse>, Status> {
         Err(Status::unimplemented("not asked"))
     }
 
-    async fn pack(
-        &self,
-        _: Request<fulfilment::PackRequest>,
-    ) -> Result<Response<fulfilment::PackResponse>, Status> {
+    async fn pack(&self, _: Request<fulfilment::PackRequest>) -> Result<Response<fulfilment::PackResponse>, Status> {
         Err(Status::unimplemented("not asked"))
     }
 
-    async fn ship(
-        &self,
-        _: Request<fulfilment::ShipRequest>,
-    ) -> Result<Response<fulfilment::ShipResponse>, Status> {
+    async fn ship(&self, _: Request<fulfilment::ShipRequest>) -> Result<Response<fulfilment::ShipResponse>, Status> {
         Err(Status::unimplemented("not asked"))
     }
 

@@ -64,7 +64,9 @@ pub async fn start_with(pool: PgPool, peers: Peers) -> Suite {
     Suite {
         pool,
         peers,
-        orders: OrderServiceClient::new(channel.clone()).max_decoding_message_size(most).max_encoding_message_size(most),
+        orders: OrderServiceClient::new(channel.clone())
+            .max_decoding_message_size(most)
+            .max_encoding_message_size(most),
         customers: CustomerServiceClient::new(channel.clone()),
         returns: ReturnServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel.clone()).max_decoding_message_size(most),
@@ -182,7 +184,12 @@ impl Suite {
 }
 
 pub fn address() -> Address {
-    Address { recipient: "Budi".into(), lines: vec!["Jl. Merdeka 1".into()], country: "ID".into(), ..Default::default() }
+    Address {
+        recipient: "Budi".into(),
+        lines: vec!["Jl. Merdeka 1".into()],
+        country: "ID".into(),
+        ..Default::default()
+    }
 }
 
 pub fn eur(cents: i64) -> Money {

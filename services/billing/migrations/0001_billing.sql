@@ -44,6 +44,8 @@ create table charge (
     attempt            integer     not null default 1,
     -- Cancellations up to this version of the order are left out of the lines already.
     order_version      bigint      not null default 0,
+    -- The promise of stock that the lines follow from.
+    promise_version    bigint      not null default 0,
     asked_at           timestamptz not null,
     -- While pending: when to find out what became of it, if nobody was told until then.
     look_at            timestamptz not null,
@@ -185,6 +187,8 @@ create table provider_job (
     order_id     uuid        not null,
     kind         text        not null,
     state        text        not null default 'open',
+    -- Of the authorisation, at the provider.
+    reference    text        not null,
     -- The invoice or credit note; null for a void.
     document_id  uuid,
     currency     text        not null,

@@ -73,6 +73,8 @@ pub struct NewCharge {
     pub traceparent: String,
     /// Cancellations up to this version of the order are left out of the lines.
     pub order_version: i64,
+    /// The promise of stock that the lines follow from.
+    pub promise_version: i64,
 }
 
 impl NewCharge {
@@ -104,6 +106,8 @@ pub struct Charge {
     pub attempt: i32,
     /// Cancellations up to this version of the order are left out of the lines.
     pub order_version: i64,
+    /// The promise of stock that the lines follow from.
+    pub promise_version: i64,
     /// When it was asked for.
     pub asked_at: OffsetDateTime,
     pub placed_at: OffsetDateTime,
@@ -130,6 +134,7 @@ impl Charge {
             provider_reference: None,
             attempt: 1,
             order_version: new.order_version,
+            promise_version: new.promise_version,
             asked_at: now,
             placed_at: new.placed_at,
             version: 0,
@@ -149,6 +154,18 @@ impl Charge {
     /// Now authorised: what was authorised less what was voided.
     pub fn authorised(&self) -> Decimal {
         if self.state == State::Authorised { self.amount - self.voided } else { Decimal::ZERO }
+    }
+
+    /// True where `new` asks for another promise than this charge, which has `lines`, was made for: it has to be decided
+    /// anew, as long as nothing came of it.
+    pub fn is_outdated_by(&self, new: &NewCharge, lines: &[ChargeLine]) -> bool {
+        let same = |(a, b): (&ChargeLine, &ChargeLine)| {
+            (a.line_no, a.quantity, a.line_total, a.discount, a.tax)
+                == (b.line_no, b.quantity, b.line_total, b.discount, b.tax)
+        };
+        let untouched = self.invoiced.is_zero() && self.voided.is_zero();
+        let is_same = lines.len() == new.lines.len() && lines.iter().zip(&new.lines).all(same);
+        new.promise_version > self.promise_version && untouched && !is_same
     }
 
     /// The number of the next event of the order.
@@ -299,6 +316,8 @@ pub struct Intent {
     pub amount: Money,
     pub token: PaymentToken,
     pub traceparent: String,
+    /// The provider is still being asked for an earlier promise: that has to be known before the later one is decided.
+    pub is_outdated: bool,
 }
 
 #[cfg(test)]

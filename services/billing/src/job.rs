@@ -1,5 +1,6 @@
 //! What is to be asked of the payment provider after goods or orders moved, and when it is tried again.
 
+use crate::charge::Charge;
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Job {
     pub id: Uuid,
     pub order_id: Uuid,
     pub kind: JobKind,
+    /// Of the authorisation, at the provider.
+    pub reference: String,
     /// The invoice or credit note; none for a void.
     pub document_id: Option<Uuid>,
     pub currency: Currency,
@@ -37,22 +40,28 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that waits to be begun.
+    /// Its amount in its currency.
+    pub fn money(&self, amount: Decimal) -> Money {
+        Money::new(self.currency, amount)
+    }
+
+    /// A job on the authorisation that a charge has now.
     pub fn new(
         kind: JobKind,
-        order_id: Uuid,
+        charge: &Charge,
         document_id: Option<Uuid>,
-        money: Money,
+        amount: Decimal,
         effective_at: OffsetDateTime,
         traceparent: &str,
     ) -> Self {
         Self {
             id: Uuid::now_v7(),
-            order_id,
+            order_id: charge.order_id,
             kind,
+            reference: charge.provider_reference.clone().unwrap_or_default(),
             document_id,
-            currency: money.currency,
-            amount: money.amount,
+            currency: charge.currency,
+            amount,
             effective_at,
             traceparent: traceparent.to_owned(),
             attempts: 0,

@@ -152,8 +152,8 @@ async fn what_is_on_its_way_is_no_violation_until_it_takes_too_long(pool: PgPool
     // As between the provider's answer and the next moment of billing. Due in an hour, so that no worker takes it.
     sqlx::raw_sql(
         "update provider_book_authorisation set captured = captured - 1;
-         insert into provider_job (id, order_id, kind, document_id, currency, amount, effective_at, next_at, created_at)
-         select gen_random_uuid(), order_id, 'capture', document_id, currency, 1, effective_at,
+         insert into provider_job (id, order_id, kind, reference, document_id, currency, amount, effective_at, next_at, created_at)
+         select gen_random_uuid(), order_id, 'capture', reference, document_id, currency, 1, effective_at,
                 created_at + interval '1 hour', created_at
            from provider_job where kind = 'capture'",
     )

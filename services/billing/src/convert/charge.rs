@@ -41,6 +41,7 @@ pub fn parse_charge(charge: pb::OrderCharge, now: OffsetDateTime) -> Result<NewC
     v.text("payment_token", charge.payment_token.clone(), 0, 500);
     v.text("traceparent", charge.traceparent.clone(), 0, 100);
     v.within("order_version", charge.order_version, 0, i64::MAX);
+    v.within("promise_version", charge.promise_version, 0, i64::MAX);
     let placed_at = v.past_time("placed_at", charge.placed_at.as_ref(), now);
     let (Some(currency), Some(method)) = (currency, method) else { return Err(v.into_problem()) };
     let mut line_nos = HashSet::with_capacity(charge.lines.len());
@@ -63,6 +64,7 @@ pub fn parse_charge(charge: pb::OrderCharge, now: OffsetDateTime) -> Result<NewC
         placed_at,
         traceparent: charge.traceparent,
         order_version: charge.order_version,
+        promise_version: charge.promise_version,
     };
     v.into_result(new).map_err(Violations::into_problem)
 }

@@ -12,10 +12,11 @@ use crate::account::{Account, Change};
 use crate::charge::{Authorisation, Charge, ChargeLine, Decision, Intent, Method, NewCharge, State};
 use crate::convert;
 use crate::error::{Error, Refusal};
+use crate::job::{Job, JobKind};
 use crate::store;
 use pesan_feed::NewEvent;
-use sqlx::PgPool;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use sqlx::{PgConnection, PgPool};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -27,15 +28,19 @@ pub async fn decide(pool: &PgPool, charges: &[NewCharge], now: OffsetDateTime) -
     store::plan_by_key(&mut tx).await?;
     let closed = store::charge::closed(&mut tx, &orders).await?;
     let known = store::charge::find(&mut tx, &orders).await?;
-    let on_account = |c: &&NewCharge| {
-        c.method == Method::OnAccount
-            && !closed.contains(&c.order_id)
-            && known.get(&c.order_id).is_none_or(|known| known.state == State::Refused)
-    };
-    let customers: Vec<Uuid> = charges.iter().filter(on_account).filter_map(|c| c.customer_id).collect();
-    let mut accounts = store::account::lock(&mut tx, &customers).await?;
+    let outdated = outdated(&mut tx, charges, &known).await?;
+    let customers: Vec<Uuid> = charges
+        .iter()
+        .filter(|c| c.method == Method::OnAccount && !closed.contains(&c.order_id))
+        .filter(|c| {
+            let is_settled = |known: &Charge| known.state != State::Refused && !outdated.contains(&c.order_id);
+            !known.get(&c.order_id).is_some_and(is_settled)
+        })
+        .filter_map(|c| c.customer_id)
+        .collect();
+    let accounts = store::account::lock(&mut tx, &customers).await?;
 
-    let mut decided = Decided::default();
+    let mut decided = Decided::new(now, accounts);
     let mut decisions = Vec::with_capacity(charges.len());
     for new in charges {
         let decision = if closed.contains(&new.order_id) {
@@ -43,10 +48,16 @@ pub async fn decide(pool: &PgPool, charges: &[NewCharge], now: OffsetDateTime) -
         } else if let Some(earlier) = decided.decisions.get(&new.order_id) {
             earlier.clone()
         } else {
+            let is_outdated = outdated.contains(&new.order_id);
             let decision = match known.get(&new.order_id) {
-                Some(known) if known.state == State::Authorised => Decision::Authorised(Authorisation::from(known)),
-                Some(known) if known.state == State::Pending => Decision::Ask(intent(known, new)),
-                known => decided.anew(known, new, &mut accounts, now)?,
+                Some(known) if known.state == State::Pending => {
+                    Decision::Ask(Intent { is_outdated, ..intent(known, new) })
+                }
+                Some(known) if known.state == State::Authorised && !is_outdated => {
+                    Decision::Authorised(Authorisation::from(known))
+                }
+                Some(known) => decided.again(known, new)?,
+                None => decided.anew(Charge::new(new, now), new)?,
             };
             decided.decisions.insert(new.order_id, decision.clone());
             decision
@@ -55,77 +66,128 @@ pub async fn decide(pool: &PgPool, charges: &[NewCharge], now: OffsetDateTime) -
     }
 
     store::charge::put(&mut tx, &decided.charges.iter().collect::<Vec<_>>()).await?;
-    store::charge::remove_lines(&mut tx, &decided.again).await?;
+    store::charge::remove_lines(&mut tx, &decided.replaced).await?;
     store::charge::add_lines(&mut tx, &decided.lines).await?;
     store::account::change(&mut tx, &decided.changes).await?;
+    store::job::add(&mut tx, &decided.jobs, now).await?;
     pesan_feed::append(&mut tx, &decided.events).await?;
     tx.commit().await?;
     Ok(decisions)
 }
 
+/// The orders whose charge was made for an earlier promise with other lines.
+async fn outdated(
+    conn: &mut PgConnection,
+    charges: &[NewCharge],
+    known: &HashMap<Uuid, Charge>,
+) -> Result<HashSet<Uuid>, Error> {
+    let later = charges.iter().filter_map(|new| Some((new, known.get(&new.order_id)?)));
+    let later: Vec<(&NewCharge, &Charge)> = later
+        .filter(|(new, known)| known.state != State::Refused && new.promise_version > known.promise_version)
+        .collect();
+    if later.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let orders: Vec<Uuid> = later.iter().map(|(new, _)| new.order_id).collect();
+    let lines = store::charge::lines(conn, &orders).await?;
+    let lines_of = |order_id| lines.get(&order_id).map(Vec::as_slice).unwrap_or_default();
+    let outdated = later.into_iter().filter(|(new, known)| known.is_outdated_by(new, lines_of(new.order_id)));
+    Ok(outdated.map(|(new, _)| new.order_id).collect())
+}
+
 /// What a batch comes to, before it is written.
-#[derive(Default)]
 struct Decided<'a> {
+    now: OffsetDateTime,
+    /// Locked; as they are after what was decided so far.
+    accounts: HashMap<Uuid, Account>,
     decisions: HashMap<Uuid, Decision>,
     charges: Vec<Charge>,
     lines: Vec<(Uuid, &'a ChargeLine)>,
-    /// Charges that were refused before: their lines are replaced.
-    again: Vec<Uuid>,
+    /// Charges whose lines go before others come.
+    replaced: Vec<Uuid>,
     changes: BTreeMap<Uuid, Change>,
+    jobs: Vec<Job>,
     events: Vec<NewEvent>,
 }
 
 impl<'a> Decided<'a> {
-    fn anew(
-        &mut self,
-        known: Option<&Charge>,
-        new: &'a NewCharge,
-        accounts: &mut HashMap<Uuid, Account>,
-        now: OffsetDateTime,
-    ) -> Result<Decision, Error> {
-        let mut charge = Charge::new(new, now);
-        if let Some(known) = known {
-            charge.version = known.version;
-            // A decline is final under its key: the next question needs another one.
-            charge.attempt = known.attempt + 1;
-            self.again.push(new.order_id);
+    fn new(now: OffsetDateTime, accounts: HashMap<Uuid, Account>) -> Self {
+        Self {
+            now,
+            accounts,
+            decisions: HashMap::new(),
+            charges: Vec::new(),
+            lines: Vec::new(),
+            replaced: Vec::new(),
+            changes: BTreeMap::new(),
+            jobs: Vec::new(),
+            events: Vec::new(),
         }
+    }
+
+    /// Decides an order again, after a refusal or for a later promise: what is held for it is let go first.
+    fn again(&mut self, known: &Charge, new: &'a NewCharge) -> Result<Decision, Error> {
+        let mut charge = Charge::new(new, self.now);
+        charge.version = known.version;
+        // What the provider decided is final under its key: the next question needs another one.
+        charge.attempt = known.attempt + 1;
+        self.replaced.push(new.order_id);
+        if known.state == State::Authorised {
+            let fact = convert::authorisation_voided(new.order_id, known.money(known.amount))?;
+            let event = NewEvent::new(new.order_id, charge.next_version(), &fact, new.placed_at);
+            self.publish(new, event);
+            if let Some(customer) = known.account() {
+                self.changes.entry(customer).or_default().authorised -= known.amount;
+                if let Some(account) = self.accounts.get_mut(&customer) {
+                    account.authorised -= known.amount;
+                }
+            }
+            if known.method == Method::Provider && !known.amount.is_zero() {
+                let trace = &new.traceparent;
+                self.jobs.push(Job::new(JobKind::Void, known, None, known.amount, new.placed_at, trace));
+            }
+        }
+        self.anew(charge, new)
+    }
+
+    fn anew(&mut self, mut charge: Charge, new: &'a NewCharge) -> Result<Decision, Error> {
         let decision = match new.method {
             Method::Provider => {
                 charge.state = State::Pending;
                 Decision::Ask(intent(&charge, new))
             }
-            Method::OnAccount => {
-                let account = new.customer_id.and_then(|id| accounts.get_mut(&id));
-                let authorised = match account {
-                    None => Err(Refusal::NoAccount { currency: new.currency }),
-                    Some(account) => account.authorise(charge.money(charge.amount)),
-                };
-                match authorised {
-                    Ok(()) => {
-                        charge.state = State::Authorised;
-                        if let Some(customer) = new.customer_id {
-                            self.changes.entry(customer).or_default().authorised += charge.amount;
-                        }
-                        let version = charge.next_version();
-                        let fact = convert::payment_authorised(&charge)?;
-                        self.publish(new, NewEvent::new(new.order_id, version, &fact, new.placed_at));
-                        Decision::Authorised(Authorisation::from(&charge))
-                    }
-                    Err(refusal) => {
-                        let version = charge.next_version();
-                        let fact = convert::authorisation_declined(new.order_id, &refusal);
-                        self.publish(new, NewEvent::new(new.order_id, version, &fact, new.placed_at));
-                        Decision::Refused(refusal)
-                    }
-                }
-            }
+            Method::OnAccount => self.on_account(&mut charge, new)?,
         };
         if charge.state != State::Refused {
             self.lines.extend(new.lines.iter().map(|line| (new.order_id, line)));
         }
         self.charges.push(charge);
         Ok(decision)
+    }
+
+    fn on_account(&mut self, charge: &mut Charge, new: &NewCharge) -> Result<Decision, Error> {
+        let account = new.customer_id.and_then(|id| self.accounts.get_mut(&id));
+        let authorised = match account {
+            None => Err(Refusal::NoAccount { currency: new.currency }),
+            Some(account) => account.authorise(charge.money(charge.amount)),
+        };
+        let version = charge.next_version();
+        match authorised {
+            Ok(()) => {
+                charge.state = State::Authorised;
+                if let Some(customer) = new.customer_id {
+                    self.changes.entry(customer).or_default().authorised += charge.amount;
+                }
+                let fact = convert::payment_authorised(charge)?;
+                self.publish(new, NewEvent::new(new.order_id, version, &fact, new.placed_at));
+                Ok(Decision::Authorised(Authorisation::from(&*charge)))
+            }
+            Err(refusal) => {
+                let fact = convert::authorisation_declined(new.order_id, &refusal);
+                self.publish(new, NewEvent::new(new.order_id, version, &fact, new.placed_at));
+                Ok(Decision::Refused(refusal))
+            }
+        }
     }
 
     fn publish(&mut self, new: &NewCharge, event: NewEvent) {
@@ -141,6 +203,7 @@ fn intent(charge: &Charge, new: &NewCharge) -> Intent {
         amount: charge.money(charge.amount),
         token: new.token.clone(),
         traceparent: new.traceparent.clone(),
+        is_outdated: false,
     }
 }
 

@@ -83,7 +83,7 @@ impl Authoriser {
             match verdict {
                 Ok(verdict) => {
                     let (order_id, attempt, traceparent) = (intent.order_id, intent.attempt, intent.traceparent);
-                    places.push(place);
+                    places.push((place, intent.is_outdated));
                     answers.push((Answer { order_id, attempt, verdict, traceparent }, 1));
                 }
                 Err(missing) => {
@@ -91,8 +91,12 @@ impl Authoriser {
                 }
             }
         }
-        for (place, settled) in places.into_iter().zip(self.answers.submit_all(answers).await) {
-            results[place] = result(answered(settled)?);
+        for ((place, is_outdated), settled) in places.into_iter().zip(self.answers.submit_all(answers).await) {
+            let settled = answered(settled)?;
+            // What was settled is an earlier promise's: the caller has to ask once more for his own.
+            if !is_outdated {
+                results[place] = result(settled);
+            }
         }
         Ok(results)
     }

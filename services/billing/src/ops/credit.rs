@@ -105,9 +105,9 @@ pub async fn credit(conn: &mut PgConnection, receipts: &[Receipt<'_>], now: Offs
         if charge.method == Method::Provider && !document.total().is_zero() {
             jobs.push(Job::new(
                 JobKind::Refund,
-                receipt.order_id,
+                charge,
                 Some(document.id),
-                document.money(document.total()),
+                document.total(),
                 issued_at,
                 &receipt.event.traceparent,
             ));

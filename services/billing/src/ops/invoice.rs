@@ -93,9 +93,9 @@ pub async fn invoice(conn: &mut PgConnection, shipments: &[Shipment<'_>], now: O
         if charge.method == Method::Provider && !document.total().is_zero() {
             jobs.push(Job::new(
                 JobKind::Capture,
-                shipment.order_id,
+                charge,
                 Some(document.id),
-                document.money(document.total()),
+                document.total(),
                 issued_at,
                 &shipment.event.traceparent,
             ));

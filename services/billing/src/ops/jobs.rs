@@ -63,9 +63,7 @@ pub async fn run_once(
 }
 
 async fn ask(provider: &dyn PaymentProvider, job: &Job, charge: Option<&Charge>, timeout: Duration) -> Outcome {
-    let Some((charge, reference)) = charge.and_then(|c| Some((c, c.provider_reference.clone()?))) else {
-        return Outcome::Refused("the order was never authorised by the provider".to_owned());
-    };
+    let Some(charge) = charge else { return Outcome::Refused("the order is not known".to_owned()) };
     // A credit may be larger than what was taken. The figures stand still while this job is the order's first, so that
     // the amount is the same however often it is asked.
     let amount = match job.kind {
@@ -76,7 +74,7 @@ async fn ask(provider: &dyn PaymentProvider, job: &Job, charge: Option<&Charge>,
         return Outcome::Nothing;
     }
     let key = job.id.to_string();
-    let operation = Operation { key: key.clone(), reference, amount: charge.money(amount) };
+    let operation = Operation { key: key.clone(), reference: job.reference.clone(), amount: job.money(amount) };
     let call = match job.kind {
         JobKind::Capture => provider.capture(operation),
         JobKind::Refund => provider.refund(operation),

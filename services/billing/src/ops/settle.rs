@@ -85,7 +85,7 @@ pub async fn settle(pool: &PgPool, answers: &[Answer], now: OffsetDateTime) -> R
                     let fact = convert::authorisation_voided(order_id, voided)?;
                     publish(NewEvent::new(order_id, charge.next_version(), &fact, placed_at));
                     let trace = trace.as_deref().unwrap_or_default();
-                    jobs.push(Job::new(JobKind::Void, order_id, None, voided, placed_at, trace));
+                    jobs.push(Job::new(JobKind::Void, charge, None, charge.voided, placed_at, trace));
                 }
             }
         }

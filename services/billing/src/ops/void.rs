@@ -77,9 +77,8 @@ pub async fn void(conn: &mut PgConnection, gone: &[Gone<'_>], now: OffsetDateTim
             changes.entry(customer).or_default().authorised -= amount;
         }
         if charge.method == Method::Provider {
-            let money = charge.money(amount);
-            let trace = &gone.event.traceparent;
-            jobs.push(Job::new(JobKind::Void, gone.order_id, None, money, gone.event.effective_at, trace));
+            let event = gone.event;
+            jobs.push(Job::new(JobKind::Void, charge, None, amount, event.effective_at, &event.traceparent));
         }
         let fact = convert::authorisation_voided(gone.order_id, charge.money(amount))?;
         events.push(gone.event.follow_up(gone.order_id, charge.next_version(), &fact));

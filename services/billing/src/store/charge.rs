@@ -50,6 +50,7 @@ fn read(row: &PgRow) -> sqlx::Result<Charge> {
         provider_reference: row.try_get("provider_reference")?,
         attempt: row.try_get("attempt")?,
         order_version: row.try_get("order_version")?,
+        promise_version: row.try_get("promise_version")?,
         asked_at: row.try_get("asked_at")?,
         placed_at: row.try_get("placed_at")?,
         version: row.try_get("version")?,
@@ -103,20 +104,22 @@ pub async fn put(conn: &mut PgConnection, charges: &[&Charge]) -> sqlx::Result<(
     let amounts: Vec<Decimal> = charges.iter().map(|c| c.amount).collect();
     let attempts: Vec<i32> = charges.iter().map(|c| c.attempt).collect();
     let order_versions: Vec<i64> = charges.iter().map(|c| c.order_version).collect();
+    let promise_versions: Vec<i64> = charges.iter().map(|c| c.promise_version).collect();
     let asked_ats: Vec<OffsetDateTime> = charges.iter().map(|c| c.asked_at).collect();
     let look_ats: Vec<OffsetDateTime> = charges.iter().map(|c| c.asked_at + PATIENCE).collect();
     let placed_ats: Vec<OffsetDateTime> = charges.iter().map(|c| c.placed_at).collect();
     let versions: Vec<i64> = charges.iter().map(|c| c.version).collect();
     sqlx::query(
-        "insert into charge (order_id, order_number, customer_id, currency, method, state, amount, attempt, order_version,
+        "insert into charge (order_id, order_number, customer_id, currency, method, state, amount, attempt, order_version, promise_version,
                              asked_at, look_at, placed_at, version)
          select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::numeric[],
-                              $8::int4[], $9::int8[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
-                              $13::int8[])
+                              $8::int4[], $9::int8[], $10::int8[], $11::timestamptz[], $12::timestamptz[],
+                              $13::timestamptz[], $14::int8[])
          on conflict (order_id) do update
             set order_number = excluded.order_number, customer_id = excluded.customer_id, currency = excluded.currency,
                 method = excluded.method, state = excluded.state, amount = excluded.amount, voided = 0,
-                attempt = excluded.attempt, order_version = excluded.order_version, asked_at = excluded.asked_at,
+                attempt = excluded.attempt, order_version = excluded.order_version,
+                promise_version = excluded.promise_version, provider_reference = null, asked_at = excluded.asked_at,
                 look_at = excluded.look_at, placed_at = excluded.placed_at, version = excluded.version",
     )
     .bind(&ids)
@@ -128,6 +131,7 @@ pub async fn put(conn: &mut PgConnection, charges: &[&Charge]) -> sqlx::Result<(
     .bind(&amounts)
     .bind(&attempts)
     .bind(&order_versions)
+    .bind(&promise_versions)
     .bind(&asked_ats)
     .bind(&look_ats)
     .bind(&placed_ats)

@@ -27,6 +27,7 @@ fn read(row: &PgRow) -> sqlx::Result<Job> {
             "void" => JobKind::Void,
             word => return Err(unknown(word)),
         },
+        reference: row.try_get("reference")?,
         document_id: row.try_get("document_id")?,
         currency: currency(row, "currency")?,
         amount: row.try_get("amount")?,
@@ -44,6 +45,7 @@ pub async fn add(conn: &mut PgConnection, jobs: &[Job], now: OffsetDateTime) -> 
     let ids: Vec<Uuid> = jobs.iter().map(|j| j.id).collect();
     let orders: Vec<Uuid> = jobs.iter().map(|j| j.order_id).collect();
     let kinds: Vec<&str> = jobs.iter().map(|j| kind_word(j.kind)).collect();
+    let references: Vec<&str> = jobs.iter().map(|j| j.reference.as_str()).collect();
     let documents: Vec<Option<Uuid>> = jobs.iter().map(|j| j.document_id).collect();
     let currencies: Vec<&str> = jobs.iter().map(|j| j.currency.code()).collect();
     let amounts: Vec<Decimal> = jobs.iter().map(|j| j.amount).collect();
@@ -51,15 +53,16 @@ pub async fn add(conn: &mut PgConnection, jobs: &[Job], now: OffsetDateTime) -> 
     let traces: Vec<Option<&str>> =
         jobs.iter().map(|j| Some(j.traceparent.as_str()).filter(|trace| !trace.is_empty())).collect();
     sqlx::query(
-        "insert into provider_job (id, order_id, kind, document_id, currency, amount, effective_at, traceparent, next_at,
+        "insert into provider_job (id, order_id, kind, reference, document_id, currency, amount, effective_at, traceparent, next_at,
                                    created_at)
-         select n.*, $9, $9
-           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::numeric[], $7::timestamptz[],
-                       $8::text[]) n",
+         select n.*, $10, $10
+           from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::numeric[],
+                       $8::timestamptz[], $9::text[]) n",
     )
     .bind(&ids)
     .bind(&orders)
     .bind(&kinds)
+    .bind(&references)
     .bind(&documents)
     .bind(&currencies)
     .bind(&amounts)

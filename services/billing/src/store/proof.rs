@@ -155,12 +155,19 @@ pub const INVARIANTS: &[Invariant] = &[
              where p.amount <> coalesce(a.amount, 0)
              limit 100",
     },
-    // Amounts are compared where nothing of the order is on its way; what is on its way for too long is told by
-    // provider_jobs_settled.
+    // An order is looked at when nothing of it is on its way; what is on its way for too long is told by
+    // provider_jobs_settled. What was held for an earlier promise, and let go entirely, does not count.
     Invariant {
         name: "one_charge_per_order_in_provider_book",
         rows: "select count(*) from charge where method = 'provider'",
         violations: "
+            with held as (
+                select b.order_id, count(*) as n, sum(b.amount) as amount, sum(b.voided) as voided,
+                       sum(b.captured) as captured, sum(b.refunded) as refunded
+                  from provider_book_authorisation b left join charge c using (order_id)
+                 where b.approved and (b.voided < b.amount or b.reference = c.provider_reference)
+                 group by b.order_id
+            )
             select coalesce(c.order_number, b.order_id::text),
                    case when c.order_id is null then 'held at the provider and not here'
                         when b.order_id is null then 'held here and not at the provider'
@@ -169,15 +176,12 @@ pub const INVARIANTS: &[Invariant] = &[
                                     c.amount, c.voided, c.captured, c.refunded, b.amount, b.voided, b.captured, b.refunded)
                    end
               from (select * from charge where method = 'provider' and state = 'authorised') c
-              full join (select order_id, count(*) as n, sum(amount) as amount, sum(voided) as voided,
-                                sum(captured) as captured, sum(refunded) as refunded
-                           from provider_book_authorisation where approved group by order_id) b using (order_id)
-             where c.order_id is null
-                   and not exists (select 1 from charge p where p.order_id = b.order_id and p.state = 'pending')
-                or c.order_id is not null and (b.order_id is null or b.n <> 1)
-                or c.order_id is not null
-                   and (c.amount, c.voided, c.captured, c.refunded) <> (b.amount, b.voided, b.captured, b.refunded)
-                   and not exists (select 1 from provider_job j where j.order_id = c.order_id and j.state = 'open')
+              full join held b using (order_id)
+             where (c.order_id is null or b.order_id is null or b.n <> 1
+                    or (c.amount, c.voided, c.captured, c.refunded) <> (b.amount, b.voided, b.captured, b.refunded))
+               and not exists (select 1 from provider_job j
+                                where j.order_id = coalesce(c.order_id, b.order_id) and j.state = 'open')
+               and not exists (select 1 from charge p where p.order_id = b.order_id and p.state = 'pending')
              limit 100",
     },
     Invariant {

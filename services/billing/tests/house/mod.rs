@@ -140,6 +140,7 @@ pub fn on_account(order: Uuid, customer: Uuid, lines: Vec<pb::ChargeLine>) -> pb
         placed_at: None,
         traceparent: String::new(),
         order_version: 0,
+        promise_version: 0,
     }
 }
 

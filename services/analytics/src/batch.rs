@@ -244,3 +244,156 @@ fn add_product(sum: &mut ProductSales, sales: ProductSales) {
     sum.gross += sales.gross;
     sum.discount += sales.discount;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::Duration;
+    use time::macros::datetime;
+
+    const PLACED: OffsetDateTime = datetime!(2011-01-05 10:07 UTC);
+
+    fn dims() -> Dims {
+        Dims {
+            channel: "web".into(),
+            country: "GB".into(),
+            segment: String::new(),
+            sales_rep: String::new(),
+            currency: "GBP".into(),
+            decimals: 2,
+        }
+    }
+
+    /// What a service could have told of an order: the acceptance first among the facts of its own feed.
+    fn facts_of(number: u128, rejected: bool) -> (Vec<Fact>, Vec<Fact>) {
+        let order_id = Uuid::from_u128(number);
+        let at = PLACED + Duration::minutes(20 * i64::try_from(number).unwrap());
+        let line = |line_no, sku: &str| Line { line_no, sku: sku.into(), units: 3, gross: 700, discount: 10 };
+        let accepted = Accepted {
+            order_id,
+            number: number.to_string(),
+            external_id: String::new(),
+            customer_id: Some(Uuid::from_u128(9)),
+            dims: dims(),
+            placed_at: at,
+            lines: vec![line(1, "P1"), line(2, "P2"), line(3, "P1")],
+        };
+        let mut own = vec![Fact::Accepted(accepted), Fact::Confirmed { order_id, at, cancelled: 1 }];
+        own.push(if rejected {
+            Fact::Rejected { order_id }
+        } else {
+            Fact::Cancelled { order_id, units: 8, whole: true }
+        });
+        let document = |id: u128, credit| Document {
+            document_id: Uuid::from_u128(number * 100 + id),
+            order_id: Some(order_id),
+            credit,
+            issued_at: at,
+            dims: None,
+            dims_id: None,
+            net: 500,
+            lines: Vec::new(),
+        };
+        let others = vec![
+            Fact::Backordered { order_id, line_nos: vec![2, 1] },
+            Fact::Backordered { order_id, line_nos: vec![2] },
+            Fact::Delivered { order_id, at: at + Duration::hours(2), units: 1 },
+            Fact::Delivered { order_id, at: at + Duration::hours(1), units: 1 },
+            Fact::Documented(document(1, false)),
+            Fact::Documented(document(2, true)),
+        ];
+        (own, others)
+    }
+
+    /// The tables, in memory.
+    #[derive(Debug, Default, PartialEq)]
+    struct Tables {
+        orders: BTreeMap<Uuid, OrderFact>,
+        lines: BTreeMap<Uuid, Vec<Line>>,
+        documents: BTreeMap<Uuid, Document>,
+        sales: BTreeMap<(OffsetDateTime, Uuid), Sales>,
+        products: BTreeMap<(OffsetDateTime, String, Uuid), ProductSales>,
+        document_slots: BTreeMap<(OffsetDateTime, Uuid), Documents>,
+    }
+
+    impl Tables {
+        fn apply(&mut self, facts: Vec<Fact>) {
+            let ids: HashSet<Uuid> = facts.iter().filter_map(Fact::order_id).collect();
+            let known = Known {
+                orders: ids.iter().filter_map(|id| Some((*id, self.orders.get(id)?.clone()))).collect(),
+                lines: ids.iter().filter_map(|id| Some((*id, self.lines.get(id)?.clone()))).collect(),
+                waiting: self.documents.values().filter(|document| document.dims_id.is_none()).cloned().collect(),
+            };
+            let writes = fold(known, facts);
+            self.orders.extend(writes.orders.into_iter().map(|order| (order.order_id, order)));
+            self.lines.extend(writes.accepted.into_iter().map(|accepted| (accepted.order_id, accepted.lines)));
+            self.documents.extend(writes.documents.into_iter().map(|document| (document.document_id, document)));
+            for (document_id, dims_id) in writes.settled {
+                self.documents.get_mut(&document_id).unwrap().dims_id = Some(dims_id);
+            }
+            for (key, added) in writes.sales_added {
+                self.sales.entry(key).or_default().add(added);
+            }
+            for (key, taken) in writes.sales_taken {
+                let row = self.sales.get_mut(&key).unwrap();
+                *row = row.more_than(taken);
+            }
+            self.sales.retain(|_, row| row.orders > 0);
+            for (key, added) in writes.products_added {
+                add_product(self.products.entry(key).or_default(), added);
+            }
+            for (key, taken) in writes.products_taken {
+                let row = self.products.get_mut(&key).unwrap();
+                row.orders -= taken.orders;
+                row.units -= taken.units;
+            }
+            self.products.retain(|_, row| row.orders > 0);
+            for (key, added) in writes.document_slots {
+                let row = self.document_slots.entry(key).or_default();
+                row.invoices += added.invoices;
+                row.credit_notes += added.credit_notes;
+                row.invoiced += added.invoiced;
+                row.credited += added.credited;
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever the order between the feeds and wherever a batch ends, the tables are the same.
+        #[test]
+        fn interleaving_and_batches_do_not_matter(
+            turns in proptest::collection::vec(any::<proptest::sample::Index>(), 60),
+            ends in proptest::collection::vec(any::<bool>(), 60),
+            rejected: bool,
+        ) {
+            let mut feeds = Vec::new();
+            for number in 1..=3 {
+                let (own, others) = facts_of(number, rejected && number == 2);
+                feeds.push(std::collections::VecDeque::from(own));
+                feeds.extend(others.into_iter().map(|fact| std::collections::VecDeque::from([fact])));
+            }
+            let mut expected = Tables::default();
+            expected.apply(feeds.iter().flatten().cloned().collect());
+
+            let (mut tables, mut batch) = (Tables::default(), Vec::new());
+            for (turn, end) in turns.iter().zip(ends).chain(std::iter::repeat((&turns[0], true))) {
+                feeds.retain(|feed| !feed.is_empty());
+                if feeds.is_empty() {
+                    break;
+                }
+                let feed = turn.index(feeds.len());
+                batch.extend(feeds[feed].pop_front());
+                if end {
+                    tables.apply(std::mem::take(&mut batch));
+                }
+            }
+            tables.apply(batch);
+            prop_assert_eq!(&tables, &expected);
+            let sold = if rejected { 2 } else { 3 };
+            prop_assert_eq!(tables.sales.values().map(|row| row.orders).sum::<i64>(), sold);
+            prop_assert_eq!(tables.products.values().map(|row| row.units).sum::<i64>(), sold * 9);
+            prop_assert_eq!(tables.document_slots.values().map(|row| row.invoiced - row.credited).sum::<i64>(), 0);
+        }
+    }
+}

@@ -209,3 +209,64 @@ fn id(text: &str) -> anyhow::Result<Uuid> {
 fn optional_id(text: &str) -> anyhow::Result<Option<Uuid>> {
     if text.is_empty() { Ok(None) } else { id(text).map(Some) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::{Message, Name};
+    use time::macros::datetime;
+
+    fn event<M: Message + Name>(fact: &M) -> Event {
+        Event {
+            event_id: Uuid::from_u128(1),
+            aggregate_id: Uuid::from_u128(2),
+            version: 1,
+            kind: M::full_name(),
+            payload: fact.encode_to_vec().into(),
+            correlation_id: Some(Uuid::from_u128(2)),
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+            effective_at: datetime!(2011-01-05 10:00 UTC),
+            recorded_at: datetime!(2011-01-06 10:00 UTC),
+        }
+    }
+
+    #[test]
+    fn an_entry_tells_service_kind_trace_and_both_times() {
+        let batch = read(&[event(&inventory::ReservationExpired::default())]).unwrap();
+        let [entry] = batch.entries.as_slice() else { panic!("{batch:?}") };
+        assert_eq!((entry.service.as_str(), entry.kind.as_str()), ("inventory", "ReservationExpired"));
+        assert_eq!(entry.trace_id, "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(entry.effective_at, datetime!(2011-01-05 10:00 UTC));
+        assert_eq!(entry.recorded_at, datetime!(2011-01-06 10:00 UTC));
+        assert_eq!(batch.facts, []);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stops_the_feed_and_what_is_not_known_does_not() {
+        let mut unknown = event(&order::OrderAccepted::default());
+        unknown.kind = "pesan.order.v1.OrderBeamedUp".into();
+        let batch = read(&[unknown]).unwrap();
+        assert!(batch.facts.is_empty() && batch.entries.is_empty());
+
+        let nameless = event(&order::OrderRejected { order_id: "x".into(), rejections: Vec::new() });
+        let error = read(&[nameless]).unwrap_err();
+        assert!(format!("{error:#}").contains("pesan.order.v1.OrderRejected"), "{error:#}");
+        let mut broken = event(&order::OrderAccepted::default());
+        broken.payload = vec![0xff; 3].into();
+        assert!(read(&[broken]).is_err());
+    }
+
+    #[test]
+    fn quantities_of_one_sku_are_summed() {
+        let line = |sku: &str, quantity| fulfilment::ShipmentLine { sku: sku.into(), quantity, ..Default::default() };
+        let issued = fulfilment::GoodsIssued {
+            order_id: Uuid::from_u128(2).to_string(),
+            lines: vec![line("B", 1), line("A", 2), line("B", 4)],
+            ..Default::default()
+        };
+        let batch = read(&[event(&issued)]).unwrap();
+        let [Fact::Shipped(goods)] = batch.facts.as_slice() else { panic!("{batch:?}") };
+        assert_eq!(goods.lines, [("A".to_owned(), 2), ("B".to_owned(), 5)]);
+        assert_eq!(goods.units(), 7);
+    }
+}

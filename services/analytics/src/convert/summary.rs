@@ -144,3 +144,131 @@ pub fn of_others(event: &Event) -> Result<Option<String>, prost::DecodeError> {
 fn quote(text: &str) -> String {
     text.chars().take(LONGEST_QUOTE).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pesan_api::r#type::v1::Money;
+    use prost::{Message, Name};
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    fn told<M: Message + Name>(fact: &M) -> Option<String> {
+        let event = Event {
+            event_id: Uuid::nil(),
+            aggregate_id: Uuid::nil(),
+            version: 1,
+            kind: M::full_name(),
+            payload: fact.encode_to_vec().into(),
+            correlation_id: None,
+            traceparent: String::new(),
+            effective_at: OffsetDateTime::UNIX_EPOCH,
+            recorded_at: OffsetDateTime::UNIX_EPOCH,
+        };
+        of_others(&event).unwrap()
+    }
+
+    fn eur(units: i64) -> Option<Money> {
+        Some(Money { currency_code: "EUR".into(), units, nanos: 0 })
+    }
+
+    #[test]
+    fn every_kind_of_event_is_told_in_a_line() {
+        let shipped = |quantity| vec![fulfilment::ShipmentLine { quantity, ..Default::default() }];
+        let parcel = fulfilment::Parcel { weight_grams: 800, ..Default::default() };
+        let refused = inventory::RefusedLine { wanted: 5, available: 2, ..Default::default() };
+        let released = inventory::ReleasedLine { reserved: 1, backordered: 2, ..Default::default() };
+        let filled = inventory::FilledLine { quantity: 3, ..Default::default() };
+        let issued = inventory::IssuedLine { quantity: 4, ..Default::default() };
+        let returned = inventory::ReturnedLine { sellable: 1, damaged: 1, ..Default::default() };
+        let by_provider = billing::AuthorisationMethod::Provider.into();
+        for (summary, expected) in [
+            (
+                told(&order::OrderLinesReady {
+                    allocations: vec![order::AllocatedLine { quantity: 2, ..Default::default() }],
+                    ..Default::default()
+                }),
+                "2 units that waited are reserved now",
+            ),
+            (
+                told(&order::ReturnApproved {
+                    number: "RMA-1".into(),
+                    lines: vec![order::ApprovedReturnLine { quantity: 1, ..Default::default() }],
+                    ..Default::default()
+                }),
+                "return RMA-1 approved: 1 unit in 1 line",
+            ),
+            (
+                told(&inventory::StockRefused { lines: vec![refused], ..Default::default() }),
+                "refused for lack of stock: 5 units wanted, 2 available",
+            ),
+            (told(&inventory::ReservationExpired::default()), "the reservation was never confirmed and lapsed"),
+            (
+                told(&inventory::StockReleased { lines: vec![released], ..Default::default() }),
+                "1 unit released, 2 units taken off the waiting list",
+            ),
+            (told(&inventory::StockReleased::default()), "nothing was held"),
+            (
+                told(&inventory::BackordersFilled { lines: vec![filled], ..Default::default() }),
+                "stock came for 3 waiting units",
+            ),
+            (
+                told(&inventory::StockIssued { lines: vec![issued], cost: eur(9), ..Default::default() }),
+                "taken off stock: 4 units in 1 line, cost 9.00 EUR",
+            ),
+            (
+                told(&inventory::StockReturned { lines: vec![returned], ..Default::default() }),
+                "back in stock: 2 units in 1 line",
+            ),
+            (
+                told(&fulfilment::FulfilmentOrderCreated {
+                    number: "FO-1".into(),
+                    lines: shipped(2),
+                    ..Default::default()
+                }),
+                "FO-1 created: 2 units in 1 line",
+            ),
+            (told(&fulfilment::Picked { lines: shipped(2), ..Default::default() }), "picked: 2 units in 1 line"),
+            (
+                told(&fulfilment::ShortPicked { lines: shipped(1), ..Default::default() }),
+                "not found when picking: 1 unit in 1 line",
+            ),
+            (told(&fulfilment::Packed { parcels: vec![parcel], ..Default::default() }), "packed: 1 parcel, 800 g"),
+            (
+                told(&fulfilment::LinesWithdrawn { lines: shipped(1), ..Default::default() }),
+                "withdrawn from the warehouse: 1 unit in 1 line",
+            ),
+            (
+                told(&billing::PaymentAuthorised { amount: eur(5), ..Default::default() }),
+                "5.00 EUR authorised on account",
+            ),
+            (
+                told(&billing::PaymentAuthorised { amount: eur(5), method: by_provider, ..Default::default() }),
+                "5.00 EUR authorised by the payment provider",
+            ),
+            (
+                told(&billing::AuthorisationDeclined { reason: "NO_ACCOUNT".into(), ..Default::default() }),
+                "payment not authorised: NO_ACCOUNT",
+            ),
+            (
+                told(&billing::AuthorisationVoided { amount: eur(5), ..Default::default() }),
+                "authorisation of 5.00 EUR let go",
+            ),
+            (told(&billing::PaymentCaptured { amount: eur(5), ..Default::default() }), "5.00 EUR captured"),
+            (told(&billing::RefundMade { amount: eur(5), ..Default::default() }), "5.00 EUR refunded"),
+            (told(&billing::CostPosted { amount: eur(5), ..Default::default() }), "cost of goods 5.00 EUR posted"),
+        ] {
+            assert_eq!(summary.as_deref(), Some(expected));
+        }
+        assert_eq!(told(&order::OrderProgressed::default()), None, "it repeats what others tell");
+    }
+
+    #[test]
+    fn text_of_others_has_an_end() {
+        let held = order::OrderHeld {
+            hold: Some(order::Hold { reason: "R".repeat(999), note: "n".repeat(999), ..Default::default() }),
+            ..Default::default()
+        };
+        assert!(super::held(&held).len() < 500);
+    }
+}

@@ -59,10 +59,19 @@ async fn the_lag_tells_of_every_feed(pool: PgPool) {
     let world = start(&pool).await;
     let events = story().events;
     world.play(&events).await;
-    // Every feed has been asked for what follows its last event: the answer to come is empty, or has come.
+    for feed in &world.feeds {
+        feed.idle().await;
+    }
     let lag = world.analytics.clone().get_lag(pb::GetLagRequest {}).await.unwrap().into_inner();
     let feeds: Vec<_> = lag.feeds.iter().map(|feed| (feed.source.as_str(), feed.cursor.clone())).collect();
     let count = |source: usize| events.iter().filter(|(of, _)| *of == source).count().to_string();
     let expected = [("order", count(0)), ("inventory", count(1)), ("fulfilment", count(2)), ("billing", count(3))];
     assert_eq!(feeds, expected);
+    assert!(lag.feeds.iter().all(|feed| feed.caught_up));
+    // And again after a rebuild.
+    world.analytics.clone().rebuild(pb::RebuildRequest {}).await.unwrap();
+    rebuilt(&world, "").await;
+    world.feeds[0].idle().await;
+    let lag = world.analytics.clone().get_lag(pb::GetLagRequest {}).await.unwrap().into_inner();
+    assert!(lag.feeds[0].caught_up && lag.feeds[0].cursor == count(0));
 }

@@ -29,17 +29,34 @@ pub struct FakeFeed {
     length: watch::Sender<usize>,
     /// The cursor of the last pull: everything before it is applied.
     pulled: watch::Sender<usize>,
+    /// Pulls that found nothing.
+    empty: watch::Sender<usize>,
 }
 
 impl FakeFeed {
     fn new() -> Self {
-        Self { events: Arc::default(), length: watch::channel(0).0, pulled: watch::channel(0).0 }
+        Self {
+            events: Arc::default(),
+            length: watch::channel(0).0,
+            pulled: watch::channel(0).0,
+            empty: watch::channel(0).0,
+        }
     }
 
     pub fn append(&self, event: Event) {
         let mut events = self.events.lock().unwrap();
         events.push(event);
         self.length.send_replace(events.len());
+    }
+
+    /// Waits until the reader has looked for more and taken note that there is none: a second look shows that the first
+    /// one's answer has come.
+    pub async fn idle(&self) {
+        self.drained().await;
+        let mut empty = self.empty.subscribe();
+        let before = *empty.borrow_and_update();
+        let twice = empty.wait_for(|pulls| *pulls >= before + 2);
+        tokio::time::timeout(std::time::Duration::from_secs(60), twice).await.expect("the feed is not read").unwrap();
     }
 
     /// Waits until every event is applied.
@@ -61,6 +78,9 @@ impl FeedService for FakeFeed {
         let wait = std::time::Duration::from_millis(request.max_wait_ms.unsigned_abs().into());
         let _ = tokio::time::timeout(wait, length.wait_for(|length| *length > cursor)).await;
         let events = self.events.lock().unwrap();
+        if cursor == events.len() {
+            self.empty.send_modify(|pulls| *pulls += 1);
+        }
         let end = events.len().min(cursor + request.max_events.unsigned_abs() as usize);
         Ok(Response::new(PullResponse {
             events: events[cursor..end].to_vec(),

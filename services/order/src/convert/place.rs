@@ -139,14 +139,7 @@ fn read_line(v: &mut Violations, i: usize, line: pb::NewOrderLine, currency: Cur
     let description = own.text("description", line.description, 0, 500);
     let quantity = own.within("quantity", line.quantity, 1, MOST_UNITS);
     let unit_price = own.price("unit_price", line.unit_price.as_ref(), currency).unwrap_or_default();
-    let line_total =
-        match Money::line_total(currency, unit_price, quantity).map(|total| (total.to_units_nanos(), total)) {
-            Ok((Ok(_), total)) => total.amount,
-            Ok((Err(_), _)) | Err(_) => {
-                own.add("quantity", "makes the line total too large");
-                Decimal::ZERO
-            }
-        };
+    let line_total = if own.is_empty() { line_total(&mut own, currency, unit_price, quantity) } else { Decimal::ZERO };
     let discount = own.amount_or_zero("discount", line.discount.as_ref(), currency);
     if discount > line_total && own.is_empty() {
         own.add("discount", format!("must not be more than the line total, {line_total}"));
@@ -156,6 +149,17 @@ fn read_line(v: &mut Violations, i: usize, line: pb::NewOrderLine, currency: Cur
         v.add(format!("lines[{i}].{}", violation.field), violation.description.clone());
     }
     DraftLine { sku, description, quantity, unit_price, line_total, discount, tax }
+}
+
+fn line_total(v: &mut Violations, currency: Currency, unit_price: Decimal, quantity: i64) -> Decimal {
+    let total = Money::line_total(currency, unit_price, quantity);
+    match total.and_then(|total| total.to_units_nanos().map(|_| total.amount)) {
+        Ok(amount) => amount,
+        Err(_) => {
+            v.add("quantity", "makes the line total too large");
+            Decimal::ZERO
+        }
+    }
 }
 
 /// Sums that fit their proto form, and so every share of them does.

@@ -47,7 +47,7 @@ pub struct Canceller {
 
 /// What is to be done next.
 enum Decision {
-    Done(pb::CancelOrderResponse),
+    Done(Box<pb::CancelOrderResponse>),
     Ask(Intent),
 }
 
@@ -65,7 +65,7 @@ impl Canceller {
         let mut unknown = 0;
         loop {
             let intent = match self.decide(order_id, command, deadline).await? {
-                Decision::Done(response) => return Ok(response),
+                Decision::Done(response) => return Ok(*response),
                 Decision::Ask(intent) => intent,
             };
             match self.ask(&intent).await? {
@@ -92,7 +92,7 @@ impl Canceller {
         pesan_feed::lock(&mut tx, [order_id]).await?;
         let method = "pesan.order.v1.CancelOrderRequest";
         if let Some(earlier) = claim(&mut tx, command.request_id, method, &command.request).await? {
-            return Ok(Decision::Done(earlier));
+            return Ok(Decision::Done(Box::new(earlier)));
         }
         let pending = self.pending(&mut tx, order_id, command).await?;
         let mut head =
@@ -213,7 +213,7 @@ impl Canceller {
         answer(&mut tx, command.request_id, &response).await?;
         tx.commit().await?;
         self.books.changed([order_id]);
-        Ok(Decision::Done(response))
+        Ok(Decision::Done(Box::new(response)))
     }
 
     async fn ask(&self, intent: &Intent) -> Result<Answer, Error> {

@@ -67,7 +67,6 @@ pub fn charge(work: &Work, promise: &Promise, traceparent: &str) -> billing::Ord
         // Before the promise an order is cancelled as a whole or not at all.
         order_version: 0,
         promise_version: promise.version,
-        promise_version: promise.version,
     }
 }
 

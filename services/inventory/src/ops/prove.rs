@@ -11,7 +11,7 @@ pub const PAGE: i64 = 500;
 
 /// Checks every invariant in one snapshot.
 pub async fn check(inventory: &Inventory) -> Result<CheckInvariantsResponse, Error> {
-    let mut tx = store::begin_snapshot(&inventory.pool).await?;
+    let mut tx = store::begin_proof(&inventory.pool).await?;
     let mut results = store::proof::check(&mut tx).await?;
     results.push(pesan_feed::check_contiguous(&mut tx).await?);
     let followers = pesan_feed::cursors(&mut tx).await?;

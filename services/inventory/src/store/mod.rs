@@ -32,6 +32,16 @@ pub async fn begin_snapshot(pool: &PgPool) -> sqlx::Result<Transaction<'static, 
     pool.begin_with("begin isolation level repeatable read read only").await
 }
 
+/// Begins a transaction that sees the database as it is now and reads whole tables: joined by hash, whether or not the
+/// database has had a look at how large they have become, and for as long as it takes.
+pub async fn begin_proof(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pool.begin_with(
+        "begin isolation level repeatable read read only; set local enable_nestloop = off; set local jit = off;
+         set local work_mem = '64MB'; set local statement_timeout = '15min'",
+    )
+    .await
+}
+
 /// A value that this version of the service does not know, in a column whose values it writes itself.
 fn unexpected(what: &'static str) -> sqlx::Error {
     sqlx::Error::Decode(format!("unexpected {what}").into())

@@ -75,13 +75,14 @@ impl Feed {
     }
 
     async fn read(&self, cursor: Cursor, max: i64) -> sqlx::Result<(Vec<pb::Event>, Cursor, bool)> {
+        // A bare `order by xid` would mean the text that is selected, which sorts 1000 before 999.
         let rows = sqlx::query(
             "select xid::text, seq, event_id, aggregate_id, version, type, payload, correlation_id, traceparent,
                     effective_at, recorded_at
                from outbox
               where (xid, seq) > ($1::text::xid8, $2)
                 and xid < pg_snapshot_xmin(pg_current_snapshot())
-              order by xid, seq
+              order by outbox.xid, outbox.seq
               limit $3",
         )
         .bind(cursor.xid.to_string())
@@ -122,7 +123,7 @@ impl Feed {
         let row = sqlx::query(
             "select xid::text, seq from outbox
               where xid < pg_snapshot_xmin(pg_current_snapshot())
-              order by xid desc, seq desc limit 1",
+              order by outbox.xid desc, outbox.seq desc limit 1",
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -74,6 +74,29 @@ async fn what_commits_late_is_not_lost(pool: PgPool) {
     assert_eq!(seen, [late.to_string(), early.to_string()], "in the order of transactions, each once");
 }
 
+/// Transaction ids are numbers: 1000 comes after 999, whatever their texts say.
+#[sqlx::test(migrations = false)]
+async fn transactions_come_in_the_order_of_their_numbers(pool: PgPool) {
+    let (_, endpoint) = serve(&pool).await;
+    let id = Uuid::now_v7();
+    let mut conn = pool.acquire().await.unwrap();
+    for (version, xid) in [(1, "9"), (2, "10"), (3, "99"), (4, "100")] {
+        pesan_feed::append(&mut conn, &[event(id, version)]).await.unwrap();
+        sqlx::query("update outbox set xid = $1::text::xid8 where aggregate_id = $2 and version = $3")
+            .bind(xid)
+            .bind(id)
+            .bind(version)
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+    }
+    let (events, cursor) = pull_all(&endpoint, String::new(), 3, 4).await;
+    assert!(events.iter().map(|event| event.version).eq([1, 2, 3, 4]));
+    let mut client = FeedServiceClient::connect(endpoint).await.unwrap();
+    let position = client.get_position(GetPositionRequest { cursor: cursor.clone() }).await.unwrap().into_inner();
+    assert_eq!((position.head, position.behind), (cursor, 0));
+}
+
 #[sqlx::test(migrations = false)]
 async fn events_of_one_aggregate_come_in_order_however_many_write(pool: PgPool) {
     let (_, endpoint) = serve(&pool).await;

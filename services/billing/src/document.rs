@@ -1,6 +1,6 @@
 //! Invoices and credit notes.
 
-use crate::charge::Portion;
+use crate::charge_line::Portion;
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, HashMap};

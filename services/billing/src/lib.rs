@@ -8,12 +8,13 @@
 //! * [`ops::void`] lets go of it when the order, or lines of it, will not be.
 //!
 //! [`ops::jobs`] asks the provider for what follows (captures, refunds, voids), [`ops::payment`] sets money from the bank
-//! against invoices, [`ops::cost`] posts what goods cost. Parts of an amount always sum to it ([`share`], [`charge`]), and
+//! against invoices, [`ops::cost`] posts what goods cost. Parts of an amount always sum to it ([`share`], [`charge_line`]), and
 //! every change of money is a posting made of pairs, which cannot be out of balance ([`ledger`]).
 
 pub mod account;
 pub mod app;
 pub mod charge;
+pub mod charge_line;
 pub mod config;
 pub mod convert;
 pub mod document;

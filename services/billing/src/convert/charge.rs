@@ -1,7 +1,8 @@
 //! Charges and what became of them.
 
 use super::{method, money};
-use crate::charge::{Authorisation, Charge, ChargeLine, Method, NewCharge, PaymentToken};
+use crate::charge::{Authorisation, Charge, Method, NewCharge, PaymentToken};
+use crate::charge_line::ChargeLine;
 use crate::error::{Error, Refusal};
 use crate::share::{MOST, MOST_UNITS};
 use pesan_api::billing::v1 as pb;

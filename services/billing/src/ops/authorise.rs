@@ -9,7 +9,8 @@
 //! After a crash between any two of them the order is still pending under the same key, and is asked about again with it.
 
 use crate::account::{Account, Change};
-use crate::charge::{Authorisation, Charge, ChargeLine, Decision, Intent, Method, NewCharge, State};
+use crate::charge::{Authorisation, Charge, Decision, Intent, Method, NewCharge, State};
+use crate::charge_line::ChargeLine;
 use crate::convert;
 use crate::error::{Error, Refusal};
 use crate::job::{Job, JobKind};
@@ -66,8 +67,8 @@ pub async fn decide(pool: &PgPool, charges: &[NewCharge], now: OffsetDateTime) -
     }
 
     store::charge::put(&mut tx, &decided.charges.iter().collect::<Vec<_>>()).await?;
-    store::charge::remove_lines(&mut tx, &decided.replaced).await?;
-    store::charge::add_lines(&mut tx, &decided.lines).await?;
+    store::charge_line::remove(&mut tx, &decided.replaced).await?;
+    store::charge_line::add(&mut tx, &decided.lines).await?;
     store::account::change(&mut tx, &decided.changes).await?;
     store::job::add(&mut tx, &decided.jobs, now).await?;
     pesan_feed::append(&mut tx, &decided.events).await?;
@@ -89,7 +90,7 @@ async fn outdated(
         return Ok(HashSet::new());
     }
     let orders: Vec<Uuid> = later.iter().map(|(new, _)| new.order_id).collect();
-    let lines = store::charge::lines(conn, &orders).await?;
+    let lines = store::charge_line::find(conn, &orders).await?;
     let lines_of = |order_id| lines.get(&order_id).map(Vec::as_slice).unwrap_or_default();
     let outdated = later.into_iter().filter(|(new, known)| known.is_outdated_by(new, lines_of(new.order_id)));
     Ok(outdated.map(|(new, _)| new.order_id).collect())

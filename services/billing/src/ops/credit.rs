@@ -45,7 +45,7 @@ pub async fn credit(conn: &mut PgConnection, receipts: &[Receipt<'_>], now: Offs
     }
     let orders: Vec<Uuid> = receipts.iter().map(|r| r.order_id).collect::<BTreeSet<_>>().into_iter().collect();
     let mut charges = store::charge::find(conn, &orders).await?;
-    let mut lines = store::charge::lines(conn, &orders).await?;
+    let mut lines = store::charge_line::find(conn, &orders).await?;
 
     let mut documents = Vec::with_capacity(receipts.len());
     let mut versions = Vec::with_capacity(receipts.len());
@@ -116,7 +116,7 @@ pub async fn credit(conn: &mut PgConnection, receipts: &[Receipt<'_>], now: Offs
         documents.push(document);
     }
 
-    store::charge::advance_lines(conn, &pick(&lines, moved.iter())).await?;
+    store::charge_line::advance(conn, &pick(&lines, moved.iter())).await?;
     store::charge::advance(conn, charges.values()).await?;
     store::job::add(conn, &jobs, now).await?;
     let customers: Vec<Uuid> = changes.keys().copied().collect();

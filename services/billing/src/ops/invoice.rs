@@ -4,7 +4,8 @@
 //! documents, events written. Locked, in this order: the orders (by the follower), accounts, series.
 
 use crate::account::Change;
-use crate::charge::{ChargeLine, Method};
+use crate::charge::Method;
+use crate::charge_line::ChargeLine;
 use crate::convert;
 use crate::document::{self, Document, DocumentLine, Kind};
 use crate::error::Error;
@@ -36,7 +37,7 @@ pub async fn invoice(conn: &mut PgConnection, shipments: &[Shipment<'_>], now: O
     orders.sort_unstable();
     orders.dedup();
     let mut charges = store::charge::find(conn, &orders).await?;
-    let mut lines = store::charge::lines(conn, &orders).await?;
+    let mut lines = store::charge_line::find(conn, &orders).await?;
 
     let mut documents = Vec::with_capacity(shipments.len());
     let mut versions = Vec::with_capacity(shipments.len());
@@ -104,7 +105,7 @@ pub async fn invoice(conn: &mut PgConnection, shipments: &[Shipment<'_>], now: O
         documents.push(document);
     }
 
-    store::charge::advance_lines(conn, &pick(&lines, moved.iter())).await?;
+    store::charge_line::advance(conn, &pick(&lines, moved.iter())).await?;
     store::charge::advance(conn, charges.values()).await?;
     store::job::add(conn, &jobs, now).await?;
     let customers: Vec<Uuid> = changes.keys().copied().collect();

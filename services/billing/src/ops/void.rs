@@ -2,7 +2,8 @@
 //! a whole is closed for ever: a late request to authorise it finds that.
 
 use crate::account::Change;
-use crate::charge::{Method, Portion, State};
+use crate::charge::{Method, State};
+use crate::charge_line::Portion;
 use crate::convert;
 use crate::error::Error;
 use crate::job::{Job, JobKind};
@@ -41,7 +42,7 @@ pub async fn void(conn: &mut PgConnection, gone: &[Gone<'_>], now: OffsetDateTim
     let mut charges = store::charge::find(conn, &orders).await?;
     charges.retain(|_, charge| charge.state != State::Refused);
     let held: Vec<Uuid> = charges.keys().copied().collect();
-    let mut lines = store::charge::lines(conn, &held).await?;
+    let mut lines = store::charge_line::find(conn, &held).await?;
 
     let mut closed = Vec::new();
     let mut moved: BTreeSet<(Uuid, i32)> = BTreeSet::new();
@@ -85,7 +86,7 @@ pub async fn void(conn: &mut PgConnection, gone: &[Gone<'_>], now: OffsetDateTim
     }
 
     store::charge::close(conn, &closed).await?;
-    store::charge::advance_lines(conn, &pick(&lines, moved.iter())).await?;
+    store::charge_line::advance(conn, &pick(&lines, moved.iter())).await?;
     store::charge::advance(conn, charges.values()).await?;
     store::job::add(conn, &jobs, now).await?;
     let customers: Vec<Uuid> = changes.keys().copied().collect();

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod charge;
+pub mod charge_line;
 pub mod digest;
 pub mod document;
 pub mod job;

@@ -6,7 +6,7 @@
 //! | `tok_ok` | approves |
 //! | `tok_decline` | declines |
 //! | `tok_timeout` | approves, but the first answer gets lost |
-//! | `tok_late` | approves, but only after [`Simulated::late`] |
+//! | `tok_late` | approves, but only after the pause it was made with |
 //!
 //! Any other token is declined, as one that a provider never gave out.
 

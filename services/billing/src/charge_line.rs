@@ -1,0 +1,232 @@
+//! A line of a charge: what it comes to, piece by piece.
+//!
+//! Its pieces stand in a row. Invoices take from its bottom, cancellations from its top, credits again from the bottom of
+//! what was invoiced; the amount of any range of pieces is a difference of rounded shares ([`crate::share`]), so that any
+//! sequence of partial shipments, cancellations and returns sums to the line to the last minor unit.
+
+use crate::share::{between, cumulative};
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// A line of a charge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChargeLine {
+    pub line_no: i32,
+    pub sku: String,
+    /// What was ordered and not refused.
+    pub quantity: i64,
+    /// For `quantity`: before discount and tax.
+    pub line_total: Decimal,
+    pub discount: Decimal,
+    pub tax: Decimal,
+    /// Quantity cancelled, invoiced, credited.
+    pub voided: i64,
+    pub invoiced: i64,
+    pub credited: i64,
+    /// Tax credited so far.
+    pub credited_tax: Decimal,
+}
+
+/// Net and tax of some pieces of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Portion {
+    pub net: Decimal,
+    pub tax: Decimal,
+}
+
+impl Portion {
+    /// net + tax.
+    pub fn total(self) -> Decimal {
+        self.net + self.tax
+    }
+}
+
+impl ChargeLine {
+    /// After discount, before tax.
+    pub fn net(&self) -> Decimal {
+        self.line_total - self.discount
+    }
+
+    /// Neither invoiced nor voided.
+    pub fn left(&self) -> i64 {
+        self.quantity - self.invoiced - self.voided
+    }
+
+    fn pieces(&self, from: i64, upto: i64, exponent: u32) -> Portion {
+        Portion {
+            net: between(self.net(), from, upto, self.quantity, exponent),
+            tax: between(self.tax, from, upto, self.quantity, exponent),
+        }
+    }
+
+    /// Invoices the next `quantity` pieces. None where so many are not left.
+    pub fn invoice(&mut self, quantity: i64, exponent: u32) -> Option<Portion> {
+        if quantity < 1 || quantity > self.left() {
+            return None;
+        }
+        let portion = self.pieces(self.invoiced, self.invoiced + quantity, exponent);
+        self.invoiced += quantity;
+        Some(portion)
+    }
+
+    /// Lets go of the last `quantity` pieces that are left, or of as many as there are.
+    pub fn void(&mut self, quantity: i64, exponent: u32) -> Portion {
+        let quantity = quantity.min(self.left()).max(0);
+        let top = self.quantity - self.voided;
+        self.voided += quantity;
+        self.pieces(top - quantity, top, exponent)
+    }
+
+    /// Credits the next `quantity` invoiced pieces: their share, or `credit` (net) where somebody decided otherwise; its
+    /// tax is in proportion to the line's. Tax is never credited beyond what was invoiced. None where fewer pieces are
+    /// invoiced and not credited.
+    pub fn credit(&mut self, quantity: i64, credit: Option<Decimal>, exponent: u32) -> Option<Portion> {
+        if quantity < 1 || quantity > self.invoiced - self.credited {
+            return None;
+        }
+        let share = self.pieces(self.credited, self.credited + quantity, exponent);
+        let mut portion = match credit {
+            None => share,
+            Some(net) => Portion { net, tax: proportional(self.tax, net, self.net(), exponent).unwrap_or(share.tax) },
+        };
+        let tax_left = cumulative(self.tax, self.invoiced, self.quantity, exponent) - self.credited_tax;
+        portion.tax = portion.tax.min(tax_left);
+        self.credited += quantity;
+        self.credited_tax += portion.tax;
+        Some(portion)
+    }
+}
+
+/// tax · net ÷ whole, half-even. None where the whole is nothing, or the product is beyond any tax there is.
+fn proportional(tax: Decimal, net: Decimal, whole: Decimal, exponent: u32) -> Option<Decimal> {
+    let exact = tax.checked_mul(net)?.checked_div(whole)?;
+    Some(exact.round_dp_with_strategy(exponent, RoundingStrategy::MidpointNearestEven))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rust_decimal::dec;
+
+    fn line(quantity: i64, line_total: Decimal, discount: Decimal, tax: Decimal) -> ChargeLine {
+        let zero = Decimal::ZERO;
+        ChargeLine {
+            line_no: 1,
+            sku: "A".into(),
+            quantity,
+            line_total,
+            discount,
+            tax,
+            voided: 0,
+            invoiced: 0,
+            credited: 0,
+            credited_tax: zero,
+        }
+    }
+
+    #[test]
+    fn three_for_ten_are_invoiced_piece_by_piece() {
+        let mut line = line(3, dec!(12), dec!(2), dec!(1));
+        let nets: Vec<_> = (0..3).map(|_| line.invoice(1, 2).unwrap().net).collect();
+        assert_eq!(nets, [dec!(3.33), dec!(3.34), dec!(3.33)]);
+        assert_eq!(line.invoice(1, 2), None, "nothing is left");
+        assert_eq!(line.void(5, 2), Portion::default());
+    }
+
+    #[test]
+    fn a_given_credit_replaces_the_share_and_takes_its_tax_along() {
+        let mut line = line(4, dec!(100), dec!(0), dec!(20));
+        line.invoice(4, 2).unwrap();
+        assert_eq!(line.credit(1, Some(dec!(10)), 2), Some(Portion { net: dec!(10), tax: dec!(2) }));
+        // More than was charged: the caller's word on the price, but the tax office's on the tax.
+        assert_eq!(line.credit(1, Some(dec!(200)), 2), Some(Portion { net: dec!(200), tax: dec!(18) }));
+        assert_eq!(line.credit(2, None, 2), Some(Portion { net: dec!(50), tax: dec!(0) }));
+        assert_eq!(line.credit(1, None, 2), None, "all is credited");
+    }
+
+    #[test]
+    fn a_gift_with_tax_on_it_can_be_credited() {
+        let mut line = line(2, dec!(5), dec!(5), dec!(1));
+        line.invoice(2, 2).unwrap();
+        assert_eq!(line.credit(1, Some(dec!(3)), 2), Some(Portion { net: dec!(3), tax: dec!(0.5) }));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Ship(i64),
+        Cancel(i64),
+        Return(i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (1..20i64).prop_map(Step::Ship),
+            (1..20i64).prop_map(Step::Cancel),
+            (1..20i64).prop_map(Step::Return),
+        ];
+        proptest::collection::vec(step, 0..30)
+    }
+
+    proptest! {
+        /// Whatever happens to a line, its amounts are divided without a rest and nothing is taken twice.
+        #[test]
+        fn any_sequence_sums_exactly(
+            quantity in 1..60i64, total in 0..1_000_000i64, discount in 0..1000i64, tax in 0..100_000i64,
+            exponent in prop_oneof![Just(0u32), Just(2), Just(3)], steps in steps(),
+        ) {
+            let amount = |minor| Decimal::new(minor, exponent);
+            let mut line = line(quantity, amount(total), amount(discount.min(total)), amount(tax));
+            let (mut invoiced, mut voided, mut credited) = (Portion::default(), Portion::default(), Portion::default());
+            let add = |sum: &mut Portion, p: Portion| {
+                *sum = Portion { net: sum.net + p.net, tax: sum.tax + p.tax };
+                p.net >= Decimal::ZERO && p.tax >= Decimal::ZERO
+            };
+            for step in steps {
+                match step {
+                    Step::Ship(n) => {
+                        let before = line.left();
+                        match line.invoice(n, exponent) {
+                            Some(p) => prop_assert!(add(&mut invoiced, p)),
+                            None => prop_assert!(n > before),
+                        }
+                    }
+                    Step::Cancel(n) => { let p = line.void(n, exponent); prop_assert!(add(&mut voided, p)); }
+                    Step::Return(n) => {
+                        if let Some(p) = line.credit(n, None, exponent) { prop_assert!(add(&mut credited, p)); }
+                    }
+                }
+                prop_assert!(credited.net <= invoiced.net && credited.tax <= invoiced.tax);
+            }
+            // What is left takes exactly the rest.
+            let rest = line.left();
+            if rest > 0 { add(&mut invoiced, line.invoice(rest, exponent).unwrap()); }
+            prop_assert_eq!(invoiced.net + voided.net, line.net());
+            prop_assert_eq!(invoiced.tax + voided.tax, line.tax);
+            // And what comes back, all of it, is exactly what was invoiced.
+            let back = line.invoiced - line.credited;
+            if back > 0 { add(&mut credited, line.credit(back, None, exponent).unwrap()); }
+            prop_assert_eq!(credited, invoiced);
+        }
+
+        /// Given credits are taken as they are; tax stays within what was invoiced.
+        #[test]
+        fn given_credits_never_give_back_more_tax_than_was_invoiced(
+            quantity in 1..20i64, total in 0..100_000i64, tax in 0..10_000i64,
+            credits in proptest::collection::vec((1..5i64, proptest::option::of(0..200_000i64)), 0..10),
+        ) {
+            let mut line = line(quantity, Decimal::new(total, 2), Decimal::ZERO, Decimal::new(tax, 2));
+            line.invoice(quantity, 2).unwrap();
+            let mut taxes = Decimal::ZERO;
+            for (n, credit) in credits {
+                let credit = credit.map(|minor| Decimal::new(minor, 2));
+                if let Some(p) = line.credit(n, credit, 2) {
+                    if let Some(credit) = credit { prop_assert_eq!(p.net, credit); }
+                    prop_assert!(p.tax >= Decimal::ZERO);
+                    taxes += p.tax;
+                }
+            }
+            prop_assert!(taxes <= line.tax);
+            prop_assert_eq!(taxes, line.credited_tax);
+        }
+    }
+}

@@ -21,6 +21,7 @@ const SETTLED_WITHIN: Duration = Duration::minutes(5);
 pub async fn check(pool: &PgPool, now: OffsetDateTime) -> Result<CheckInvariantsResponse, Error> {
     let mut tx = pool.begin().await?;
     store::one_moment(&mut tx).await?;
+    store::plan_whole_tables(&mut tx).await?;
     let mut results = Vec::new();
     for invariant in store::proof::INVARIANTS {
         let found = store::proof::check(&mut tx, invariant).await?;

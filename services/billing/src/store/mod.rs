@@ -35,6 +35,14 @@ pub async fn one_moment(conn: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Joins whole tables by hash in this transaction, whether or not the database has had a look at how large they became.
+pub async fn plan_whole_tables(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("set local enable_nestloop = off; set local jit = off; set local work_mem = '64MB'")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 fn currency(row: &PgRow, column: &str) -> sqlx::Result<Currency> {
     row.try_get::<&str, _>(column)?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }

@@ -164,7 +164,7 @@ impl Suite {
                     inventory_endpoint: self.endpoint("inventory"),
                     billing_endpoint: self.endpoint("billing"),
                     fulfilment_endpoint: self.endpoint("fulfilment"),
-                    ..pesan_order::config::Config::for_database(address, url)
+                    ..pesan_order::config::Config::for_database(address, &url)
                 };
                 let app = pesan_order::app::Application::build_on(config, listener).await?;
                 tokio::spawn(app.run_until_stopped(stop.clone()))
@@ -173,7 +173,7 @@ impl Suite {
                 let config = pesan_inventory::config::Config {
                     order_endpoint: self.endpoint("order"),
                     fulfilment_endpoint: self.endpoint("fulfilment"),
-                    ..pesan_inventory::config::Config::for_database(address, url)
+                    ..pesan_inventory::config::Config::for_database(address, &url)
                 };
                 let app = pesan_inventory::app::Application::build_on(config, listener).await?;
                 tokio::spawn(app.run_until_stopped(stop.clone()))
@@ -181,7 +181,7 @@ impl Suite {
             "fulfilment" => {
                 let config = pesan_fulfilment::config::Config {
                     order_endpoint: self.endpoint("order"),
-                    ..pesan_fulfilment::config::Config::for_database(address, url)
+                    ..pesan_fulfilment::config::Config::for_database(address, &url)
                 };
                 let app = pesan_fulfilment::app::Application::build_on(config, listener).await?;
                 tokio::spawn(app.run_until_stopped(stop.clone()))
@@ -191,7 +191,7 @@ impl Suite {
                     order_endpoint: self.endpoint("order"),
                     inventory_endpoint: self.endpoint("inventory"),
                     fulfilment_endpoint: self.endpoint("fulfilment"),
-                    ..pesan_billing::config::Config::for_database(address, url)
+                    ..pesan_billing::config::Config::for_database(address, &url)
                 };
                 let app = pesan_billing::app::Application::build_on(config, listener).await?;
                 tokio::spawn(app.run_until_stopped(stop.clone()))
@@ -203,7 +203,7 @@ impl Suite {
                     fulfilment_endpoint: self.endpoint("fulfilment"),
                     billing_endpoint: self.endpoint("billing"),
                     dashboard_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-                    ..pesan_analytics::config::Config::for_database(address, url)
+                    ..pesan_analytics::config::Config::for_database(address, &url)
                 };
                 let app = pesan_analytics::app::Application::build_on(config, listener).await?;
                 tokio::spawn(app.run_until_stopped(stop.clone()))

@@ -20,9 +20,46 @@ pub struct Entry {
     pub summary: String,
 }
 
+/// How an order counts in the KPIs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub placed_at: OffsetDateTime,
+    pub rejected: bool,
+    pub channel: String,
+    pub country: String,
+    pub units: i64,
+    /// With its currency: "23.85 GBP".
+    pub gross: String,
+}
+
+/// What this service itself has to tell of an order: on which day and where it counts. Told from what is known now, not
+/// kept: its trace is that of the acceptance, and it was recorded with the newest fact it takes into account.
+pub fn counted(standing: &Standing, facts: &[Entry]) -> Option<Entry> {
+    let accepted = facts.iter().find(|entry| entry.kind == "OrderAccepted")?;
+    let recorded_at = facts.iter().map(|entry| entry.recorded_at).max()?;
+    let Standing { placed_at, channel, country, units, gross, .. } = standing;
+    let day = placed_at.date();
+    let place = if country.is_empty() { channel.clone() } else { format!("{channel}, {country}") };
+    let (kind, summary) = if standing.rejected {
+        ("OrderNotCounted", format!("counted nowhere: rejected ({place}, {day})"))
+    } else {
+        ("OrderCounted", format!("counted in the sales of {day} ({place}): {units} units, {gross} gross"))
+    };
+    Some(Entry {
+        service: "analytics".to_owned(),
+        kind: kind.to_owned(),
+        effective_at: *placed_at,
+        recorded_at,
+        summary,
+        ..accepted.clone()
+    })
+}
+
 /// The facts of an order in the order in which one leads to the next.
-const CAUSAL_ORDER: [&str; 29] = [
+const CAUSAL_ORDER: [&str; 31] = [
     "OrderAccepted",
+    "OrderCounted",
+    "OrderNotCounted",
     "StockReserved",
     "StockRefused",
     "PaymentAuthorised",
@@ -85,6 +122,25 @@ mod tests {
             trace_id: String::new(),
             summary: String::new(),
         }
+    }
+
+    #[test]
+    fn an_order_counts_on_the_day_it_was_placed_unless_it_was_rejected() {
+        let facts = [entry("OrderAccepted", 0, 1), entry("Delivered", 60, 9)];
+        let mut standing = Standing {
+            placed_at: facts[0].effective_at,
+            rejected: false,
+            channel: "web".into(),
+            country: "GB".into(),
+            units: 3,
+            gross: "23.85 GBP".into(),
+        };
+        let told = counted(&standing, &facts).unwrap();
+        assert_eq!(told.summary, "counted in the sales of 2011-01-05 (web, GB): 3 units, 23.85 GBP gross");
+        assert_eq!((told.service.as_str(), told.recorded_at), ("analytics", facts[1].recorded_at));
+        standing.rejected = true;
+        assert_eq!(counted(&standing, &facts).unwrap().kind, "OrderNotCounted");
+        assert_eq!(counted(&standing, &facts[1..]), None);
     }
 
     #[test]

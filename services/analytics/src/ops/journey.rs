@@ -29,10 +29,12 @@ pub async fn find(pool: &PgPool, name: &str) -> Result<Journey, AnalyticsError> 
     let order_id = order_id.ok_or_else(not_found)?;
     let number = store::journey::number(&mut tx, order_id).await?;
     let mut entries = store::journey::entries(&mut tx, order_id).await?;
+    let standing = store::journey::standing(&mut tx, order_id).await?;
     tx.commit().await?;
     if entries.is_empty() {
         return Err(not_found());
     }
+    entries.extend(standing.and_then(|standing| journey::counted(&standing, &entries)));
     journey::sort(&mut entries);
     Ok(Journey { order_id, number, entries })
 }

@@ -1,6 +1,6 @@
 //! Journeys.
 
-use crate::journey::Entry;
+use crate::journey::{Entry, Standing};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -60,6 +60,30 @@ pub async fn number(conn: &mut PgConnection, order_id: Uuid) -> sqlx::Result<Str
         .fetch_optional(conn)
         .await?;
     Ok(number.unwrap_or_default())
+}
+
+/// How this service counts an order; none while its acceptance is not read.
+pub async fn standing(conn: &mut PgConnection, order_id: Uuid) -> sqlx::Result<Option<Standing>> {
+    let row = sqlx::query(
+        "select f.placed_at, f.rejected, d.channel, d.country, f.units,
+                round(f.gross / 10::numeric ^ d.decimals, d.decimals)::text || ' ' || d.currency
+           from order_fact f join dims d using (dims_id)
+          where f.order_id = $1",
+    )
+    .bind(order_id)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(Standing {
+            placed_at: row.try_get(0)?,
+            rejected: row.try_get(1)?,
+            channel: row.try_get(2)?,
+            country: row.try_get(3)?,
+            units: row.try_get(4)?,
+            gross: row.try_get(5)?,
+        })
+    })
+    .transpose()
 }
 
 /// The entries of an order, in no order.

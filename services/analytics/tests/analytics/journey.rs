@@ -22,6 +22,7 @@ async fn a_journey_is_told_in_business_order_whatever_the_name(pool: PgPool) {
             told,
             [
                 "order OrderAccepted: SO-000001 accepted on web: 3 units in 2 lines, 25.00 GBP gross",
+                "analytics OrderCounted: counted in the sales of 2011-01-05 (web, GB): 3 units, 25.00 GBP gross",
                 "inventory StockReserved: 3 units reserved",
                 "order OrderConfirmed: confirmed: 0 units reserved",
                 "fulfilment GoodsIssued: shipped: 3 units in 2 lines, simulated T1-1",

@@ -87,7 +87,7 @@ pub async fn run_once(inventory: &Inventory) -> Result<usize, Error> {
     let (events, fills) = publish(inventory, &mut reservations, &served);
 
     store::stock::write(&mut tx, &book).await?;
-    store::reservation::save(&mut tx, reservations.values()).await?;
+    store::reservation::save(&mut tx, &reservations.values().collect::<Vec<_>>()).await?;
     store::reservation::save_fills(&mut tx, &fills).await?;
     pesan_feed::append(&mut tx, &events).await?;
     tx.commit().await?;

@@ -99,7 +99,7 @@ pub async fn apply(
     store::stock::write(conn, &books.book).await?;
     store::movement::append(conn, &books.movements).await?;
     store::cost::write(conn, &books.costs).await?;
-    store::reservation::save(conn, reservations.values()).await?;
+    store::reservation::save(conn, &reservations.values().collect::<Vec<_>>()).await?;
     pesan_feed::append(conn, &books.events).await?;
     Ok(books.wakes)
 }

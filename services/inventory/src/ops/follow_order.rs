@@ -83,7 +83,7 @@ pub async fn apply(
     }
     let fills: Vec<Fill> = fills.into_values().flatten().filter(|fill| fill.changed).collect();
     store::stock::write(conn, &book).await?;
-    store::reservation::save(conn, reservations.values()).await?;
+    store::reservation::save(conn, &reservations.values().collect::<Vec<_>>()).await?;
     store::reservation::save_fills(conn, &fills).await?;
     pesan_feed::append(conn, &events).await?;
     Ok(freed)

@@ -120,6 +120,7 @@ async fn write(
     let mut tx = store::begin(&inventory.pool).await?;
     pesan_feed::lock(&mut tx, orders.iter().copied()).await?;
     let mut reservations = store::reservation::headers(&mut tx, &orders).await?;
+    let stored: HashSet<Uuid> = reservations.keys().copied().collect();
     let held = of_state(&reservations, State::Held);
     store::reservation::read_parts(&mut tx, &mut reservations, &held, None).await?;
 
@@ -203,7 +204,10 @@ async fn write(
         }
     }
     store::stock::write(&mut tx, &book).await?;
-    store::reservation::save(&mut tx, reservations.values()).await?;
+    let (old, new): (Vec<&Reservation>, Vec<&Reservation>) =
+        reservations.values().partition(|reservation| stored.contains(&reservation.order_id));
+    store::reservation::insert(&mut tx, &new).await?;
+    store::reservation::save(&mut tx, &old).await?;
     pesan_feed::append(&mut tx, &events).await?;
     tx.commit().await?;
 

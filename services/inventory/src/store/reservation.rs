@@ -80,66 +80,93 @@ pub async fn read_parts(
     Ok(())
 }
 
-/// Writes the reservations and parts that changed.
-pub async fn save<'a>(
-    conn: &mut PgConnection,
-    reservations: impl IntoIterator<Item = &'a Reservation> + Clone,
-) -> sqlx::Result<()> {
-    let headers: Vec<&Reservation> = reservations.clone().into_iter().filter(|r| r.changed).collect();
-    if !headers.is_empty() {
-        sqlx::query(
-            "insert into reservation (order_id, version, state, confirmed, policy, priority, placed_at, expires_at, units)
-             select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::bool[], $5::int2[], $6::int2[],
-                                  $7::timestamptz[], $8::timestamptz[], $9::int8[])
-             on conflict (order_id) do update
-                set version = excluded.version, state = excluded.state, confirmed = excluded.confirmed,
-                    policy = excluded.policy, priority = excluded.priority, placed_at = excluded.placed_at,
-                    expires_at = excluded.expires_at, units = excluded.units",
-        )
-        .bind(headers.iter().map(|r| r.order_id).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.version).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.state.code()).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.confirmed).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.policy.code()).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.priority).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.placed_at).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.expires_at).collect::<Vec<_>>())
-        .bind(headers.iter().map(|r| r.units).collect::<Vec<_>>())
-        .execute(&mut *conn)
-        .await?;
+/// Writes reservations of which nothing is stored yet. Row by row half the work of [`save`], which must look for each
+/// first: this is the hot way in.
+pub async fn insert(conn: &mut PgConnection, reservations: &[&Reservation]) -> sqlx::Result<()> {
+    let header =
+        "insert into reservation (order_id, version, state, confirmed, policy, priority, placed_at, expires_at,
+                                           units)
+                  select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::bool[], $5::int2[], $6::int2[],
+                                       $7::timestamptz[], $8::timestamptz[], $9::int8[])";
+    let part =
+        "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
+                                              reserved, issued, returned, backordered, refused, released)
+                select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
+                                     $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
+                                     $13::int8[], $14::int8[])";
+    write_headers(conn, header, reservations).await?;
+    write_parts(conn, part, reservations).await
+}
+
+/// Writes the reservations and parts that changed, stored already or not.
+pub async fn save(conn: &mut PgConnection, reservations: &[&Reservation]) -> sqlx::Result<()> {
+    let header =
+        "insert into reservation (order_id, version, state, confirmed, policy, priority, placed_at, expires_at,
+                                           units)
+                  select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::bool[], $5::int2[], $6::int2[],
+                                       $7::timestamptz[], $8::timestamptz[], $9::int8[])
+                  on conflict (order_id) do update
+                     set version = excluded.version, state = excluded.state, confirmed = excluded.confirmed,
+                         policy = excluded.policy, priority = excluded.priority, placed_at = excluded.placed_at,
+                         expires_at = excluded.expires_at, units = excluded.units";
+    let part =
+        "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
+                                              reserved, issued, returned, backordered, refused, released)
+                select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
+                                     $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
+                                     $13::int8[], $14::int8[])
+                on conflict (order_id, line_no, location) do update
+                   set quantity = excluded.quantity, reserved = excluded.reserved, issued = excluded.issued,
+                       returned = excluded.returned, backordered = excluded.backordered, refused = excluded.refused,
+                       released = excluded.released";
+    write_headers(conn, header, reservations).await?;
+    write_parts(conn, part, reservations).await
+}
+
+async fn write_headers(conn: &mut PgConnection, sql: &'static str, all: &[&Reservation]) -> sqlx::Result<()> {
+    let changed: Vec<&Reservation> = all.iter().copied().filter(|r| r.changed).collect();
+    if changed.is_empty() {
+        return Ok(());
     }
+    sqlx::query(sql)
+        .bind(changed.iter().map(|r| r.order_id).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.version).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.state.code()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.confirmed).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.policy.code()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.priority).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.placed_at).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.expires_at).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.units).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn write_parts(conn: &mut PgConnection, sql: &'static str, all: &[&Reservation]) -> sqlx::Result<()> {
     let parts: Vec<(&Reservation, &Part)> =
-        reservations.into_iter().flat_map(|r| r.parts.iter().filter(|p| p.changed).map(move |p| (r, p))).collect();
+        all.iter().flat_map(|r| r.parts.iter().filter(|part| part.changed).map(move |part| (*r, part))).collect();
     if parts.is_empty() {
         return Ok(());
     }
     let column = |value: fn(&Part) -> i64| parts.iter().map(|(_, part)| value(part)).collect::<Vec<_>>();
-    sqlx::query(
-        "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
-                                       reserved, issued, returned, backordered, refused, released)
-         select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[], $7::timestamptz[],
-                              $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[])
-         on conflict (order_id, line_no, location) do update
-            set quantity = excluded.quantity, reserved = excluded.reserved, issued = excluded.issued,
-                returned = excluded.returned, backordered = excluded.backordered, refused = excluded.refused,
-                released = excluded.released",
-    )
-    .bind(parts.iter().map(|(r, _)| r.order_id).collect::<Vec<_>>())
-    .bind(parts.iter().map(|(_, p)| p.line_no).collect::<Vec<_>>())
-    .bind(parts.iter().map(|(_, p)| p.location.map_or(LocationId::NOWHERE, |l| l.0)).collect::<Vec<_>>())
-    .bind(column(|p| p.item.0))
-    .bind(parts.iter().map(|(_, p)| p.stocked).collect::<Vec<_>>())
-    .bind(parts.iter().map(|(r, _)| r.priority).collect::<Vec<_>>())
-    .bind(parts.iter().map(|(r, _)| r.placed_at).collect::<Vec<_>>())
-    .bind(column(|p| p.quantity))
-    .bind(column(|p| p.reserved))
-    .bind(column(|p| p.issued))
-    .bind(column(|p| p.returned))
-    .bind(column(|p| p.backordered))
-    .bind(column(|p| p.refused))
-    .bind(column(|p| p.released))
-    .execute(conn)
-    .await?;
+    sqlx::query(sql)
+        .bind(parts.iter().map(|(r, _)| r.order_id).collect::<Vec<_>>())
+        .bind(parts.iter().map(|(_, p)| p.line_no).collect::<Vec<_>>())
+        .bind(parts.iter().map(|(_, p)| p.location.map_or(LocationId::NOWHERE, |l| l.0)).collect::<Vec<_>>())
+        .bind(column(|p| p.item.0))
+        .bind(parts.iter().map(|(_, p)| p.stocked).collect::<Vec<_>>())
+        .bind(parts.iter().map(|(r, _)| r.priority).collect::<Vec<_>>())
+        .bind(parts.iter().map(|(r, _)| r.placed_at).collect::<Vec<_>>())
+        .bind(column(|p| p.quantity))
+        .bind(column(|p| p.reserved))
+        .bind(column(|p| p.issued))
+        .bind(column(|p| p.returned))
+        .bind(column(|p| p.backordered))
+        .bind(column(|p| p.refused))
+        .bind(column(|p| p.released))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

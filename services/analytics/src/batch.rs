@@ -103,7 +103,6 @@ pub fn fold(mut known: Known, facts: Vec<Fact>) -> Writes {
             | Fact::Rejected { .. }
             | Fact::Cancelled { .. }
             | Fact::Backordered { .. }
-            | Fact::NotFound { .. }
             | Fact::Delivered { .. } => {}
         }
     }

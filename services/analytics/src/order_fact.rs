@@ -38,11 +38,6 @@ pub enum Fact {
         order_id: Uuid,
         line_nos: Vec<i32>,
     },
-    /// Units that were promised, were not found and do not wait for stock: they are cancelled.
-    NotFound {
-        order_id: Uuid,
-        units: i64,
-    },
     Shipped(Goods),
     Delivered {
         order_id: Uuid,
@@ -187,7 +182,6 @@ impl OrderFact {
                 self.backordered_lines.sort_unstable();
                 self.backordered_lines.dedup();
             }
-            Fact::NotFound { units, .. } => self.cancelled_units += units,
             Fact::Shipped(goods) => {
                 earliest(&mut self.first_shipped_at, goods.at);
                 self.shipped_units += goods.units();
@@ -241,7 +235,6 @@ impl Fact {
             | Fact::Held { order_id, .. }
             | Fact::HoldReleased { order_id, .. }
             | Fact::Backordered { order_id, .. }
-            | Fact::NotFound { order_id, .. }
             | Fact::Delivered { order_id, .. } => Some(*order_id),
         }
     }

@@ -64,12 +64,9 @@ fn read_one(event: &Event, batch: &mut Batch) -> anyhow::Result<()> {
         }
         summary::reserved(&e)
     } else if let Some(e) = event.decode::<inventory::ShortageBooked>()? {
-        let order_id = id(&e.order_id)?;
+        // What does not wait again is cancelled by the order service.
         if e.backordered > 0 {
-            facts.push(Fact::Backordered { order_id, line_nos: vec![e.line_no] });
-        }
-        if e.quantity > e.backordered {
-            facts.push(Fact::NotFound { order_id, units: e.quantity - e.backordered });
+            facts.push(Fact::Backordered { order_id: id(&e.order_id)?, line_nos: vec![e.line_no] });
         }
         summary::shortage(&e)
     } else if let Some(e) = event.decode::<fulfilment::GoodsIssued>()? {

@@ -32,6 +32,7 @@ async fn what_was_not_found_is_cancelled_or_waits(pool: PgPool) {
     // Two of P1 are gone for good; three of P2 wait again.
     s.shortage(1, AT + Duration::hours(1), 1, "P1", 2, 0);
     s.shortage(1, AT + Duration::hours(1), 2, "P2", 3, 3);
+    s.cancel(1, AT + Duration::hours(1), &[(1, 2)], false);
     s.ship(1, 1, AT + Duration::hours(2), &[("P1", 3), ("P2", 2)]);
     s.deliver(1, 1, AT + Duration::hours(3), &[("P1", 3), ("P2", 2)]);
     world.play(&s.events).await;

@@ -62,9 +62,9 @@ impl Suite {
         let mut listeners = Vec::new();
         for service in SERVICES {
             pool.execute(sqlx::AssertSqlSafe(format!("create schema pesan_{service}"))).await?;
-            let options = pool.connect_options().as_ref().clone();
-            let options = options.options([("search_path", format!("pesan_{service}"))]);
-            suite.urls.insert(service, options.to_url_lossy().to_string());
+            let mut url = pool.connect_options().to_url_lossy();
+            url.query_pairs_mut().append_pair("options[search_path]", &format!("pesan_{service}"));
+            suite.urls.insert(service, url.to_string());
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             suite.addresses.insert(service, listener.local_addr()?);
             listeners.push((service, listener));
@@ -247,7 +247,8 @@ clients! {
     analytics: AnalyticsServiceClient of "analytics",
 }
 
-/// Asks again until the answer is there; an error that tells the last answer when it does not come within 30 seconds.
+/// Asks again until the answer is there; an error that tells the last answer when it does not come within two minutes: a service that was
+/// killed leaves work behind that is free again when its lease ends.
 pub async fn eventually<T, F, Fut>(what: &str, mut ask: F) -> anyhow::Result<T>
 where
     F: FnMut() -> Fut,
@@ -257,7 +258,7 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(last) if started.elapsed() > Duration::from_secs(30) => anyhow::bail!("{what} did not come: {last}"),
+            Err(last) if started.elapsed() > Duration::from_secs(120) => anyhow::bail!("{what} did not come: {last}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }

@@ -78,12 +78,7 @@ async fn an_order_goes_from_wish_to_ledger_and_back(pool: PgPool) {
     let request = order::RequestReturnsRequest {
         returns: vec![order::NewReturn {
             order_name: placed.number.clone(),
-            lines: vec![order::NewReturnLine {
-                line_no: 1,
-                quantity: 1,
-                reason: "DAMAGED".into(),
-                credit: None,
-            }],
+            lines: vec![order::NewReturnLine { line_no: 1, quantity: 1, reason: "DAMAGED".into(), credit: None }],
             ..Default::default()
         }],
     };
@@ -170,7 +165,10 @@ async fn what_is_refused_says_why(pool: PgPool) {
 
     let unknown = suite.place(card_order(&[("CHAIR", 1), ("NO-SUCH", 1)])).await.unwrap();
     assert_eq!(unknown.state(), OrderState::Rejected);
-    assert_eq!((unknown.rejections[0].field.as_str(), unknown.rejections[0].reason.as_str()), ("lines[1].sku", "UNKNOWN_SKU"));
+    assert_eq!(
+        (unknown.rejections[0].field.as_str(), unknown.rejections[0].reason.as_str()),
+        ("lines[1].sku", "UNKNOWN_SKU")
+    );
 
     let mut all = card_order(&[("CHAIR", 11)]);
     all.reservation_policy = order::ReservationPolicy::AllOrNothing.into();
@@ -185,7 +183,8 @@ async fn what_is_refused_says_why(pool: PgPool) {
     let held = suite.place(account_order(&poor, &[("CHAIR", 6)])).await.unwrap();
     assert_eq!((held.state(), held.holds[0].reason.as_str()), (OrderState::OnHold, "CREDIT_LIMIT_EXCEEDED"));
     suite.customer("C-1", Some(100)).await.unwrap();
-    let release = order::ReleaseHoldRequest { request_id: request_id(), name: held.number.clone(), ..Default::default() };
+    let release =
+        order::ReleaseHoldRequest { request_id: request_id(), name: held.number.clone(), ..Default::default() };
     suite.orders().release_hold(release).await.unwrap();
     suite.order_in(&held.number, OrderState::Confirmed).await.unwrap();
 
@@ -204,7 +203,7 @@ async fn what_is_refused_says_why(pool: PgPool) {
     let status = suite.orders().place_order(request).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
     let fields = violated(&status);
-    for field in ["channel", "currency_code", "lines[0].quantity", "lines[1].sku"] {
+    for field in ["order.channel", "order.currency_code", "order.lines[0].quantity", "order.lines[1].sku"] {
         assert!(fields.iter().any(|f| f == field), "{field} is not in {fields:?}");
     }
     e2e::verify(&suite, true).await.unwrap();
@@ -234,7 +233,10 @@ async fn a_cancellation_frees_what_it_took_until_it_is_too_late(pool: PgPool) {
     assert_eq!(again.quantities.unwrap().cancelled, 5, "the same request again cancels nothing more");
     let other = order::CancelOrderRequest { reason: "other".into(), ..five };
     let status = suite.orders().cancel_order(other).await.unwrap_err();
-    assert_eq!((status.code(), pesan_grpc::refuse::reason(&status).as_str()), (tonic::Code::AlreadyExists, "REQUEST_ID_REUSED"));
+    assert_eq!(
+        (status.code(), pesan_grpc::refuse::reason(&status).as_str()),
+        (tonic::Code::AlreadyExists, "REQUEST_ID_REUSED")
+    );
 
     let shipment = fulfilment_orders(&suite, &placed.id, 1).await.remove(0);
     ship(&suite, &shipment.id).await;

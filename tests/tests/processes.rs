@@ -28,7 +28,9 @@ async fn one_trace_follows_an_order_through_all_five_services(pool: PgPool) {
     let placed = suite.orders().place_order(request).await.unwrap().into_inner().order.unwrap();
     suite.order_in(&placed.number, OrderState::Completed).await.unwrap();
 
-    let bytes = |hex: &str| (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect::<Vec<u8>>();
+    let bytes = |hex: &str| {
+        (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect::<Vec<u8>>()
+    };
     let trace = eventually("spans of all five services", || async {
         let trace = receiver.trace(&bytes(trace_id));
         let services: BTreeSet<_> = trace.iter().map(|r| r.service.clone()).collect();
@@ -47,7 +49,8 @@ async fn one_trace_follows_an_order_through_all_five_services(pool: PgPool) {
     eventually("every parent", || async {
         let trace = receiver.trace(&bytes(trace_id));
         let ids: BTreeSet<_> = trace.iter().map(|r| r.span.span_id.clone()).collect();
-        let lost = trace.iter().find(|r| r.span.parent_span_id != bytes(client_span) && !ids.contains(&r.span.parent_span_id));
+        let lost =
+            trace.iter().find(|r| r.span.parent_span_id != bytes(client_span) && !ids.contains(&r.span.parent_span_id));
         match lost {
             None => Ok(()),
             Some(lost) => Err(format!("{} of {} has no parent", lost.span.name, lost.service)),
@@ -57,9 +60,10 @@ async fn one_trace_follows_an_order_through_all_five_services(pool: PgPool) {
     .unwrap();
 
     // A follower's batch has a trace of its own, linked to the journeys it serves.
-    let linked = receiver.all().into_iter().find(|r| {
-        r.span.name == "follow" && r.span.links.iter().any(|link| link.trace_id == bytes(trace_id))
-    });
+    let linked = receiver
+        .all()
+        .into_iter()
+        .find(|r| r.span.name == "follow" && r.span.links.iter().any(|link| link.trace_id == bytes(trace_id)));
     assert!(linked.is_some_and(|r| r.span.trace_id != bytes(trace_id)));
 
     // The journey tells the same trace.
@@ -91,17 +95,17 @@ async fn nothing_is_lost_when_services_are_killed(pool: PgPool) {
             let request = order::PlaceOrdersRequest { orders, wait, ..Default::default() };
             let answer = suite.orders().place_orders(request).await.unwrap().into_inner();
             for result in answer.results {
-                let Some(order::place_order_result::Outcome::Order(order)) = result.outcome else { panic!("{result:?}") };
+                let Some(order::place_order_result::Outcome::Order(order)) = result.outcome else {
+                    panic!("{result:?}")
+                };
                 numbers.push(order.number);
             }
             // In the middle of the work on them.
             suite.kill(service).await.unwrap();
             suite.start_again(service).await.unwrap();
-            eventually("the service again", || async {
-                suite.order(&numbers[0]).await.map_err(|e| e.to_string())
-            })
-            .await
-            .unwrap();
+            eventually("the service again", || async { suite.order(&numbers[0]).await.map_err(|e| e.to_string()) })
+                .await
+                .unwrap();
         }
     }
     for number in &numbers {

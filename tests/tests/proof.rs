@@ -7,8 +7,12 @@ use sqlx::PgPool;
 
 /// Each plants a difference between two houses in one of them, and names the check that must tell.
 const PLANTS: [(&str, &str, &str); 4] = [
-    ("order", "alter table order_line disable trigger all; update order_line set shipped = shipped - 1, cancelled = cancelled + 1", "shipped"),
-    ("billing", "update charge_line set invoiced_quantity = invoiced_quantity - 1", "invoiced"),
+    (
+        "order",
+        "alter table order_line drop constraint order_line_quantities_conserved; update order_line set shipped = shipped - 1",
+        "shipped",
+    ),
+    ("billing", "alter table charge_line disable trigger all; update charge_line set invoiced = invoiced - 1", "invoiced"),
     ("analytics", "update order_fact set gross = gross + 1", "gross"),
     ("order", "update feed_cursor set cursor = 'nonsense' where source = 'billing'", "followers_reachable"),
 ];
@@ -23,10 +27,7 @@ async fn houses_that_disagree_are_named(pool: PgPool) {
     verify(&suite, true).await.unwrap();
     for (service, plant, check) in PLANTS {
         let database = suite.database(service).await.unwrap();
-        // On a copy of nothing: planted, found, and taken back by hand is more fragile than one plant a suite.
-        let mut tx = database.begin().await.unwrap();
-        sqlx::raw_sql(plant).execute(&mut *tx).await.unwrap();
-        tx.commit().await.unwrap();
+        sqlx::raw_sql(plant).execute(&database).await.unwrap();
         let report = verify(&suite, false).await.unwrap();
         let found: Vec<_> = report["invariants"]
             .as_array()

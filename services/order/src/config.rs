@@ -79,7 +79,7 @@ impl Default for Patience {
         Self {
             backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(30) },
             call: Duration::from_secs(8),
-            lease: Duration::from_secs(60),
+            lease: Duration::from_secs(30),
             look: Duration::from_secs(1),
             wait: Duration::from_secs(10),
         }

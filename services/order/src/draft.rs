@@ -70,7 +70,7 @@ pub struct Draft {
 }
 
 /// A line to be placed; its number is its place, from 1.
-#[derive(Clone, Debug)]
+#[derive(Default, Clone, Debug)]
 pub struct DraftLine {
     /// The item.
     pub sku: String,

@@ -127,28 +127,32 @@ fn lines(v: &mut Violations, lines: Vec<pb::NewOrderLine>, currency: Option<Curr
         v.add("lines", format!("must have 1 to {MOST_LINES} entries, not {}", lines.len()));
         return Vec::new();
     }
-    // Prices cannot be judged without the currency.
-    let Some(currency) = currency else { return Vec::new() };
     lines.into_iter().enumerate().map(|(i, line)| read_line(v, i, line, currency)).collect()
 }
 
-fn read_line(v: &mut Violations, i: usize, line: pb::NewOrderLine, currency: Currency) -> DraftLine {
+fn read_line(v: &mut Violations, i: usize, line: pb::NewOrderLine, currency: Option<Currency>) -> DraftLine {
     // Most lines are right: paths are made only for those that are not.
     let mut own = Violations::new();
     let sku = own.text("sku", line.sku, 1, 100);
     let description = own.text("description", line.description, 0, 500);
     let quantity = own.within("quantity", line.quantity, 1, MOST_UNITS);
-    let unit_price = own.price("unit_price", line.unit_price.as_ref(), currency).unwrap_or_default();
-    let line_total = if own.is_empty() { line_total(&mut own, currency, unit_price, quantity) } else { Decimal::ZERO };
-    let discount = own.amount_or_zero("discount", line.discount.as_ref(), currency);
-    if discount > line_total && own.is_empty() {
-        own.add("discount", format!("must not be more than the line total, {line_total}"));
+    let mut draft = DraftLine { sku, description, quantity, ..DraftLine::default() };
+    // Amounts cannot be judged without the currency.
+    if let Some(currency) = currency {
+        let unit_price = own.price("unit_price", line.unit_price.as_ref(), currency).unwrap_or_default();
+        let line_total =
+            if own.is_empty() { line_total(&mut own, currency, unit_price, quantity) } else { Decimal::ZERO };
+        let discount = own.amount_or_zero("discount", line.discount.as_ref(), currency);
+        if discount > line_total && own.is_empty() {
+            own.add("discount", format!("must not be more than the line total, {line_total}"));
+        }
+        let tax = own.amount_or_zero("tax", line.tax.as_ref(), currency);
+        draft = DraftLine { unit_price, line_total, discount, tax, ..draft };
     }
-    let tax = own.amount_or_zero("tax", line.tax.as_ref(), currency);
     for violation in own.as_slice() {
         v.add(format!("lines[{i}].{}", violation.field), violation.description.clone());
     }
-    DraftLine { sku, description, quantity, unit_price, line_total, discount, tax }
+    draft
 }
 
 fn line_total(v: &mut Violations, currency: Currency, unit_price: Decimal, quantity: i64) -> Decimal {

@@ -88,7 +88,7 @@ impl Canceller {
     }
 
     async fn decide(&self, order_id: Uuid, command: &CancelOrder, deadline: Instant) -> Result<Decision, Error> {
-        let mut tx = self.books.pool.begin().await?;
+        let mut tx = store::begin(&self.books.pool).await?;
         pesan_feed::lock(&mut tx, [order_id]).await?;
         let method = "pesan.order.v1.CancelOrderRequest";
         if let Some(earlier) = claim(&mut tx, command.request_id, method, &command.request).await? {
@@ -249,7 +249,7 @@ impl Canceller {
 
     /// Notes that what was asked for was let go. Nothing more: the next decision uses it.
     async fn note_grant(&self, asked: &Intent) -> Result<(), Error> {
-        let mut tx = self.books.pool.begin().await?;
+        let mut tx = store::begin(&self.books.pool).await?;
         pesan_feed::lock(&mut tx, [asked.order_id]).await?;
         if let Some(mut intent) = same_ask(&mut tx, asked).await? {
             let mut granted = read(&intent.granted)?;
@@ -264,7 +264,7 @@ impl Canceller {
 
     /// Ends a cancellation that was refused.
     async fn undo(&self, asked: &Intent) -> Result<(), Error> {
-        let mut tx = self.books.pool.begin().await?;
+        let mut tx = store::begin(&self.books.pool).await?;
         pesan_feed::lock(&mut tx, [asked.order_id]).await?;
         if let Some(intent) = same_ask(&mut tx, asked).await? {
             let head = store::order::head_of(&mut tx, intent.order_id).await?;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// stay as they are.
 pub async fn upsert(books: &Books, customers: Vec<Details>) -> Result<Vec<Customer>, Error> {
     let now = books.clock.now();
-    let mut tx = books.pool.begin().await?;
+    let mut tx = store::begin(&books.pool).await?;
     // By external id, because a new customer has no id yet that two callers would share.
     pesan_feed::lock(&mut tx, customers.iter().map(|details| lock_id(&details.external_id))).await?;
     let external_ids: Vec<&str> = customers.iter().map(|details| details.external_id.as_str()).collect();

@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub async fn hold(books: &Books, command: HoldOrder) -> Result<pb::HoldOrderResponse, Error> {
     let order_id = books.find(&command.name, &command.request.name).await?;
     let now = books.clock.now();
-    let mut tx = books.pool.begin().await?;
+    let mut tx = store::begin(&books.pool).await?;
     pesan_feed::lock(&mut tx, [order_id]).await?;
     let method = "pesan.order.v1.HoldOrderRequest";
     if let Some(earlier) = claim(&mut tx, command.request_id, method, &command.request).await? {
@@ -48,7 +48,7 @@ pub async fn hold(books: &Books, command: HoldOrder) -> Result<pb::HoldOrderResp
 pub async fn release(books: &Books, saga: &Saga, command: ReleaseHold) -> Result<pb::ReleaseHoldResponse, Error> {
     let order_id = books.find(&command.name, &command.request.name).await?;
     let now = books.clock.now();
-    let mut tx = books.pool.begin().await?;
+    let mut tx = store::begin(&books.pool).await?;
     pesan_feed::lock(&mut tx, [order_id]).await?;
     let method = "pesan.order.v1.ReleaseHoldRequest";
     if let Some(earlier) = claim(&mut tx, command.request_id, method, &command.request).await? {

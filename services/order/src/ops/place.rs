@@ -71,7 +71,7 @@ async fn place(books: &Books, saga: &Saga, drafts: &[Draft]) -> Vec<Result<Place
 
 async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Result<Placed, Error>>, Error> {
     let now = books.clock.now();
-    let mut tx = books.pool.begin().await?;
+    let mut tx = store::begin(&books.pool).await?;
     let customers = customers_of(&mut tx, drafts).await?;
     let mut outcomes: Vec<Option<Result<Placed, Error>>> = Vec::with_capacity(drafts.len());
     let mut ready = Vec::with_capacity(drafts.len());

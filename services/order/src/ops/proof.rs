@@ -30,8 +30,7 @@ pub const MEASURES: [&str; 12] = [
 
 /// Checks every invariant.
 pub async fn check(books: &Books) -> Result<pb::CheckInvariantsResponse, Error> {
-    let mut tx = books.pool.begin().await?;
-    store::proof::begin_snapshot(&mut tx).await?;
+    let mut tx = store::begin_proof(&books.pool).await?;
     let results = vec![
         store::proof::lines_conserved(&mut tx).await?,
         store::proof::totals_are_sums(&mut tx).await?,

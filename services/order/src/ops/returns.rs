@@ -29,7 +29,7 @@ pub async fn request(books: &Books, requests: &[(ReturnRequest, String)]) -> Res
         store::order::find(&mut conn, &names).await?
     };
     let ids: Vec<Uuid> = found.values().copied().collect::<HashSet<_>>().into_iter().collect();
-    let mut tx = books.pool.begin().await?;
+    let mut tx = store::begin(&books.pool).await?;
     pesan_feed::lock(&mut tx, ids.iter().copied()).await?;
     let mut shelf = Shelf::load(&mut tx, &ids, &found, requests).await?;
 

@@ -16,6 +16,31 @@ use crate::error::Error;
 use pesan_api::r#type::v1::Address;
 use pesan_money::Currency;
 use prost::Message as _;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+/// Begins a transaction that writes.
+///
+/// Tables start small and grow fast, and a plan made while they were small would read them whole, for as long as it is
+/// kept: here every statement finds its rows by index.
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+    let begin =
+        "begin; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+    Ok(pool.begin_with(begin).await?)
+}
+
+/// The same for a transaction that somebody else began.
+pub async fn find_by_index(conn: &mut PgConnection) -> Result<(), Error> {
+    let set = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
+    sqlx::raw_sql(set).execute(conn).await?;
+    Ok(())
+}
+
+/// Begins a transaction that sees one moment and reads whole tables, however long it takes.
+pub async fn begin_proof(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+    let begin = "begin isolation level repeatable read read only; set local enable_nestloop = off; set local jit = off;
+                 set local work_mem = '64MB'; set local statement_timeout = '15min'";
+    Ok(pool.begin_with(begin).await?)
+}
 
 /// A currency that we wrote.
 pub(crate) fn currency(code: &str) -> Result<Currency, Error> {

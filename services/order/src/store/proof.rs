@@ -8,12 +8,6 @@ use pesan_api::proof::v1::{InvariantResult, Violation};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-/// All that follows in this transaction sees the same moment.
-pub async fn begin_snapshot(conn: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query("set transaction isolation level repeatable read, read only").execute(conn).await?;
-    Ok(())
-}
-
 /// An invariant: how many rows it is about, and which of them break it, and how.
 async fn check(
     conn: &mut PgConnection,

@@ -203,6 +203,7 @@ impl Canceller {
     ) -> Result<Decision, Error> {
         let order_id = head.order_id;
         let event = NewEvent::new(order_id, head.next_version(), &fact, self.books.clock.now()).of_journey(order_id);
+        let event = event.in_trace(head.traceparent.as_deref());
         let cancelled: std::collections::HashSet<i32> = fact.lines.iter().map(|line| line.line_no).collect();
         let changed: Vec<(Uuid, &Line)> =
             lines.iter().filter(|line| cancelled.contains(&line.line_no)).map(|line| (order_id, line)).collect();
@@ -300,6 +301,7 @@ impl Canceller {
         let fact = convert::events::lines_ready(intent.order_id, &ready, &skus);
         let now = self.books.clock.now();
         let event = NewEvent::new(head.order_id, head.next_version(), &fact, now).of_journey(head.order_id);
+        let event = event.in_trace(head.traceparent.as_deref());
         store::order::write(conn, &[&*head]).await?;
         pesan_feed::append(conn, &[event]).await?;
         Ok(())

@@ -11,6 +11,9 @@ use pesan_api::order::v1 as pb;
 use pesan_feed::NewEvent;
 use uuid::Uuid;
 
+/// Most holds of an order.
+const MOST: i32 = 100;
+
 /// Puts a hold on an order: it is not settled while it has one.
 pub async fn hold(books: &Books, command: HoldOrder) -> Result<pb::HoldOrderResponse, Error> {
     let order_id = books.find(&command.name, &command.request.name).await?;
@@ -23,6 +26,9 @@ pub async fn hold(books: &Books, command: HoldOrder) -> Result<pb::HoldOrderResp
     }
     let mut head = store::order::head_of(&mut tx, order_id).await?.ok_or(Error::Broken("an order that was found"))?;
     allows(head.state(), Action::Hold).map_err(|refusal| Error::NotAllowed(head.state(), refusal))?;
+    if head.standing.holds >= MOST {
+        return Err(Error::invalid("name", "has as many holds as an order can have: lift some"));
+    }
     let hold = Hold {
         hold_id: Uuid::now_v7(),
         reason: command.reason,
@@ -33,6 +39,7 @@ pub async fn hold(books: &Books, command: HoldOrder) -> Result<pb::HoldOrderResp
     head.standing.holds += 1;
     let fact = pb::OrderHeld { order_id: order_id.to_string(), hold: Some(convert::orders::hold(&hold)) };
     let event = NewEvent::new(order_id, head.next_version(), &fact, now).of_journey(order_id);
+    let event = event.in_trace(head.traceparent.as_deref());
     store::order::write(&mut tx, &[&head]).await?;
     store::hold::insert(&mut tx, &[(order_id, hold)]).await?;
     store::job::delete(&mut tx, &[order_id]).await?;
@@ -65,7 +72,8 @@ pub async fn release(books: &Books, saga: &Saga, command: ReleaseHold) -> Result
     for hold_id in &lifted {
         head.standing.holds -= 1;
         let fact = pb::OrderHoldReleased { order_id: order_id.to_string(), hold_id: hold_id.to_string() };
-        events.push(NewEvent::new(order_id, head.next_version(), &fact, now).of_journey(order_id));
+        let event = NewEvent::new(order_id, head.next_version(), &fact, now).of_journey(order_id);
+        events.push(event.in_trace(head.traceparent.as_deref()));
     }
     let goes_on = head.standing.holds == 0;
     if goes_on {

@@ -10,12 +10,14 @@ use crate::ops::saga::{Job, Saga};
 use crate::settlement::{Work, WorkLine};
 use crate::store;
 use crate::store::place::Known;
+use futures::FutureExt as _;
 use pesan_api::order::v1::PaymentMethod;
 use pesan_batch::{Coalescer, Limits};
 use pesan_feed::NewEvent;
 use prost::Message as _;
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -40,9 +42,13 @@ pub fn intake(books: Books, saga: Saga, running: TaskTracker) -> Intake {
     Coalescer::spawn(LIMITS, move |drafts: Vec<Draft>| {
         let (books, saga, token) = (books.clone(), saga.clone(), running.token());
         async move {
-            let placed = place(&books, &saga, &drafts).await;
+            // A worker that panics takes its own batch with it, not those that come after.
+            let placed = AssertUnwindSafe(place(&books, &saga, &drafts)).catch_unwind().await;
             drop(token);
-            placed
+            placed.unwrap_or_else(|_| {
+                tracing::error!(orders = drafts.len(), "placing a batch of orders panicked");
+                drafts.iter().map(|_| Err(Error::NotWritten)).collect()
+            })
         }
     })
 }
@@ -94,6 +100,9 @@ async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Resul
     let mut known = match_known(&mut tx, &old).await?;
     tx.commit().await?;
     books.feed.wake();
+    if jobs.len() < new.len() {
+        saga.nudge();
+    }
     saga.hand_over(jobs);
 
     Ok(drafts

@@ -6,7 +6,9 @@ use crate::ops::Books;
 use crate::ops::settle::Settler;
 use crate::settlement::Work;
 use crate::store;
+use futures::FutureExt as _;
 use pesan_batch::{Coalescer, Limits};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -43,7 +45,10 @@ impl Saga {
             async move {
                 let count = jobs.len();
                 let (works, rooms): (Vec<Work>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job._room)).unzip();
-                settler.round(works).await;
+                // A round that panics takes its own orders with it until their leases end, not those that come after.
+                if AssertUnwindSafe(settler.round(works)).catch_unwind().await.is_err() {
+                    tracing::error!(orders = count, "a round panicked");
+                }
                 drop((rooms, token));
                 vec![(); count]
             }
@@ -60,7 +65,6 @@ impl Saga {
     /// Settles jobs that were just made durable. Does not wait.
     pub fn hand_over(&self, jobs: Vec<Job>) {
         if jobs.is_empty() {
-            self.nudge();
             return;
         }
         let rounds = self.rounds.clone();

@@ -100,13 +100,14 @@ pub async fn orders_wait_for_something(conn: &mut PgConnection) -> Result<Invari
         "select count(*) from orders",
         "select 'SO-' || o.number,
                 format('state %s with %s holds (%s of them known) and %s jobs waits for nothing', o.state, o.holds,
-                       h.known, j.jobs)
-           from orders o
-          cross join lateral (select count(*) as known from hold where hold.order_id = o.order_id) h
-          cross join lateral (select count(*) as jobs from saga_job where saga_job.order_id = o.order_id) j
-          where o.holds <> h.known
-             or case when o.state in (5, 6) or o.confirmed_at is not null then j.jobs > 0 or o.holds > 0
-                     else j.jobs = 0 and o.holds = 0
+                       o.known, o.jobs)
+           from (select o.*, coalesce(h.known, 0) as known, coalesce(j.jobs, 0) as jobs
+                   from orders o
+                   left join (select order_id, count(*) as known from hold group by order_id) h using (order_id)
+                   left join (select order_id, count(*) as jobs from saga_job group by order_id) j using (order_id)) o
+          where o.holds <> o.known
+             or case when o.state in (5, 6) or o.confirmed_at is not null then o.jobs > 0 or o.holds > 0
+                     else o.jobs = 0 and o.holds = 0
                 end
              or (o.confirmed_at is not null and o.state not in (6, 9)
                  and o.reserved = 0 and o.backordered = 0 and o.shipped = o.delivered and o.shipped <= o.invoiced)

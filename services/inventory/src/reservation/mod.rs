@@ -4,6 +4,8 @@
 //! queue or was refused. Quantities only move between the fields of parts, so that each part always sums to its
 //! quantity, and the parts to what was asked for.
 
+#[cfg(test)]
+mod conservation;
 mod decide;
 mod hold;
 

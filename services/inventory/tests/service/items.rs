@@ -3,7 +3,7 @@
 use crate::testing::{gbp, item, service_item, start};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::refuse::reason;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions as _, PgPool};
 use tonic::Code;
 
 #[sqlx::test(migrations = false)]
@@ -85,4 +85,15 @@ async fn a_location_keeps_its_id(pool: PgPool) {
     assert_eq!(shown, [("A", 5, 1), ("B", 7, 2)]);
     assert_eq!(service.facts::<pb::LocationChanged>().await.len(), 3);
     service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_service_ends_when_it_is_told_to(pool: PgPool) {
+    let url = pool.connect_options().to_url_lossy();
+    let config = pesan_inventory::Config::for_database(([127, 0, 0, 1], 0).into(), url);
+    let application = pesan_inventory::Application::build(config).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(application.run_until_stopped(stop.clone()));
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }

@@ -67,7 +67,8 @@ pub struct Summary {
     pub rejected_rows: usize,
     pub rejections: BTreeMap<&'static str, u64>,
     pub seconds: f64,
-    pub phases: BTreeMap<&'static str, f64>,
+    #[serde(serialize_with = "as_map")]
+    pub phases: Vec<(&'static str, f64)>,
     pub states: BTreeMap<String, u64>,
     /// Orders, returns and credit notes that the services did not take, by reason.
     pub refusals: BTreeMap<String, u64>,
@@ -126,7 +127,7 @@ impl Summary {
             rejected_rows: plan.rejects.len(),
             rejections,
             seconds,
-            phases: phases.into_iter().collect(),
+            phases,
             states: held.states,
             refusals,
             differences: differences(&plan.totals, &found, &kpis),
@@ -170,6 +171,11 @@ impl Summary {
     }
 }
 
+/// In the order in which they ran.
+fn as_map<S: serde::Serializer>(phases: &[(&'static str, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(phases.iter().copied())
+}
+
 /// What the services hold against what the file tells; and analytics against the order service.
 fn differences(told: &Totals, held: &Totals, kpis: &Kpis) -> Vec<String> {
     let number = |count: usize| Decimal::from(count);
@@ -190,4 +196,51 @@ fn differences(told: &Totals, held: &Totals, kpis: &Kpis) -> Vec<String> {
     ];
     let differ = figures.into_iter().filter(|(_, expected, found)| expected != found);
     differ.map(|(name, expected, found)| format!("{name}: {found} instead of {expected}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pesan_api::order::v1::Quantities;
+    use rust_decimal::dec;
+
+    fn order(customer: &str, state: OrderState, units: i64, gross: &str) -> Order {
+        Order {
+            customer_id: customer.into(),
+            state: state.into(),
+            quantities: Some(Quantities { ordered: units, ..Quantities::default() }),
+            gross: Some(amount::parse(gross, "GBP").unwrap()),
+            ..Order::default()
+        }
+    }
+
+    #[test]
+    fn rejected_orders_do_not_count() {
+        let held = Held::count(&[
+            order("a", OrderState::Completed, 2, "1.50"),
+            order("a", OrderState::Completed, 3, "2.25"),
+            order("", OrderState::Shipped, 1, "1"),
+            order("b", OrderState::Rejected, 9, "9"),
+        ]);
+        assert_eq!((held.orders, held.guest_orders, held.customers, held.units), (3, 1, 1, 6));
+        assert_eq!(held.gross, dec!(4.75));
+        assert_eq!(
+            held.states,
+            [("COMPLETED", 2), ("REJECTED", 1), ("SHIPPED", 1)].map(|(s, n)| (s.to_owned(), n)).into()
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let told = Totals { orders: 3, units: 6, gross: dec!(4.75), ..Totals::default() };
+        let kpis = Kpis { orders: dec!(3), units: dec!(6), gross: dec!(4.75), revenue: dec!(4.75), ..Kpis::default() };
+        let held = || Totals { orders: 3, units: 6, gross: dec!(4.75), ..Totals::default() };
+        assert!(differences(&told, &held(), &kpis).is_empty());
+        assert_eq!(
+            differences(&told, &Totals { units: 5, ..held() }, &kpis),
+            ["units: 5 instead of 6", "analytics: units: 6 instead of 5"]
+        );
+        let late = Kpis { revenue: dec!(4), ..kpis };
+        assert_eq!(differences(&told, &held(), &late), ["analytics: revenue: 4 instead of 4.75"]);
+    }
 }

@@ -33,14 +33,14 @@ async fn orders_are_accepted_while_a_peer_is_away_and_go_on_when_it_is_back(pool
 async fn of_the_last_pieces_exactly_so_many_are_granted(pool: PgPool) {
     let suite = Arc::new(Suite::start(&pool).await.unwrap());
     let location = suite.location("BRS-1").await.unwrap();
-    suite.item("LAST", Some((&location, 100))).await.unwrap();
-    let granted = Arc::new(AtomicUsize::new(0));
+    suite.item("LAST", Some((&location, 1000))).await.unwrap();
+    let (sent, granted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..64)
         .map(|_| {
-            let (suite, granted) = (suite.clone(), granted.clone());
+            let (suite, sent, granted) = (suite.clone(), sent.clone(), granted.clone());
             tokio::spawn(async move {
                 let mut client = suite.reservations();
-                for _ in 0..8 {
+                while sent.fetch_add(1, Ordering::SeqCst) < 5000 {
                     let demand = inventory::OrderDemand {
                         order_id: Uuid::now_v7().to_string(),
                         lines: vec![inventory::DemandLine { line_no: 1, sku: "LAST".into(), quantity: 1 }],
@@ -63,7 +63,10 @@ async fn of_the_last_pieces_exactly_so_many_are_granted(pool: PgPool) {
     for client in clients {
         client.await.unwrap();
     }
-    assert_eq!(granted.load(Ordering::SeqCst), 100);
+    assert_eq!(granted.load(Ordering::SeqCst), 1000);
+    let request = inventory::GetAvailabilityRequest { skus: vec!["LAST".into()] };
+    let left = suite.stock().get_availability(request).await.unwrap().into_inner().availabilities.remove(0);
+    assert_eq!((left.available, left.locations[0].reserved), (0, 1000));
 }
 
 #[sqlx::test(migrations = false)]

@@ -85,17 +85,21 @@ pub async fn append(conn: &mut PgConnection, events: &[NewEvent]) -> sqlx::Resul
 
 /// Makes sure that there is room for the next ten million events and more. Called at start and now and then.
 pub async fn ensure_partitions(conn: &mut PgConnection) -> sqlx::Result<()> {
-    let last: i64 = sqlx::query_scalar("select last_value from outbox_seq").fetch_one(&mut *conn).await?;
-    for number in last / PARTITION..=last / PARTITION + 2 {
-        // Numbers only: nothing of a caller's gets into the statement.
+    let (last, made): (i64, Vec<i64>) = sqlx::query_as(
+        "select (select last_value from outbox_seq),
+                array(select substring(inhrelid::regclass::text from 'outbox_([0-9]+)$')::bigint
+                        from pg_inherits where inhparent = 'outbox'::regclass)",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    for number in (last / PARTITION..=last / PARTITION + 2).filter(|number| !made.contains(number)) {
+        // Numbers only: nothing of a caller's gets into the statement. Another replica may have made it just now.
         let statement = format!(
             "create table if not exists outbox_{number} partition of outbox for values from ({}) to ({})",
             number * PARTITION,
             (number + 1) * PARTITION
         );
-        if number > 0 {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *conn).await?;
-        }
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *conn).await?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use fold::Fold;
 use pesan_feed::{Event, Handle};
 use sqlx::PgConnection;
 use std::sync::{Mutex, PoisonError};
-use tracing::warn;
+use tracing::debug;
 use uuid::Uuid;
 
 /// The same for all three feeds: a fact's type tells what it is.
@@ -59,7 +59,7 @@ impl Handle for Follow {
         let mut fold = Fold::new(heads, lines);
         for (order_id, event, fact) in &facts {
             if !fold.apply(*order_id, event, fact)? {
-                warn!(%order_id, kind = event.kind, "a fact about an order that is not there was passed over");
+                debug!(%order_id, kind = event.kind, "a fact about an order that is not there was passed over");
             }
         }
         let events = fold.publish();

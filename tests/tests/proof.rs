@@ -12,7 +12,11 @@ const PLANTS: [(&str, &str, &str); 4] = [
         "alter table order_line drop constraint order_line_quantities_conserved; update order_line set shipped = shipped - 1",
         "shipped",
     ),
-    ("billing", "alter table charge_line disable trigger all; update charge_line set invoiced = invoiced - 1", "invoiced"),
+    (
+        "billing",
+        "alter table charge_line disable trigger all; update charge_line set invoiced = invoiced - 1",
+        "invoiced",
+    ),
     ("analytics", "update order_fact set gross = gross + 1", "gross"),
     ("order", "update feed_cursor set cursor = 'nonsense' where source = 'billing'", "followers_reachable"),
 ];

@@ -123,6 +123,9 @@ async fn write(
     let stored: HashSet<Uuid> = reservations.keys().copied().collect();
     let held = of_state(&reservations, State::Held);
     store::reservation::read_parts(&mut tx, &mut reservations, &held, None).await?;
+    // What is held already may be answered with by a process that was not there when it was reserved.
+    let held_at = reservations.values().flat_map(|reservation| &reservation.parts).filter_map(|part| part.location);
+    inventory.learn(&mut tx, Vec::new(), held_at.collect()).await?;
 
     let mut fresh: Vec<&Demand> = Vec::with_capacity(wants.len());
     let mut fresh_wants: Vec<Wanted> = Vec::with_capacity(wants.len());

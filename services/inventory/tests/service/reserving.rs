@@ -230,3 +230,15 @@ async fn the_facts_go_on_in_the_orders_own_trace(pool: PgPool) {
     assert_eq!((event.effective_at, fact.order_id), (order.placed_at, order.order_id));
     assert!(Uuid::try_parse(&fact.lines[0].allocations[0].location_id).is_ok());
 }
+
+#[sqlx::test(migrations = false)]
+async fn another_process_answers_with_the_same_promise(pool: PgPool) {
+    let mut first = start(&pool).await;
+    first.stocked(&[("CHAIR", 5)]).await;
+    let demand = backorder(&[("CHAIR", 2)]);
+    let promised = first.reserve(&demand).await.unwrap();
+
+    // It has not yet heard of the item, nor of the location where it is held.
+    let mut second = start(&pool).await;
+    assert_eq!(second.reserve(&demand).await.unwrap().lines, promised.lines);
+}

@@ -1,0 +1,1 @@
+-- Buckets, lots, serials, units, valuation.

@@ -1,0 +1,1 @@
+-- Rules and checks of new orders.

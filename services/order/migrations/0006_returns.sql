@@ -1,0 +1,1 @@
+-- Return policies and resolutions.

@@ -6,6 +6,7 @@ use crate::ops::Books;
 use crate::ops::cancel::Canceller;
 use crate::ops::place;
 use crate::ops::saga::Saga;
+use crate::ops::settings::Cache;
 use crate::ops::settle::Settler;
 use crate::ops::wakes::Wakes;
 use crate::rpc::customers::Customers;
@@ -70,6 +71,7 @@ impl Application {
             feed: feed.clone(),
             wakes: Wakes::default(),
             patience: config.patience,
+            settings: Cache::default(),
         };
         let running = TaskTracker::new();
         let stopping = CancellationToken::new();

@@ -8,6 +8,7 @@ pub mod proof;
 pub mod read;
 pub mod returns;
 pub mod saga;
+pub mod settings;
 pub mod settle;
 pub mod wait;
 pub mod wakes;
@@ -39,6 +40,8 @@ pub struct Books {
     pub wakes: Wakes,
     /// How long things may take.
     pub patience: Patience,
+    /// What people configured.
+    pub settings: settings::Cache,
 }
 
 impl Books {

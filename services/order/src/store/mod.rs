@@ -2,6 +2,7 @@
 //! statements; the caller has locked what it writes.
 
 pub mod cancellation;
+pub mod channel;
 pub mod customer;
 pub mod hold;
 pub mod job;
@@ -11,6 +12,7 @@ pub mod place;
 pub mod proof;
 pub mod read;
 pub mod rma;
+pub mod setting;
 
 use crate::error::Error;
 use pesan_api::r#type::v1::Address;

@@ -83,6 +83,9 @@ pub enum MovementKind {
     Issue,
     Return,
     ShortPick,
+    TransferOut,
+    TransferIn,
+    Count,
 }
 
 impl MovementKind {
@@ -94,12 +97,24 @@ impl MovementKind {
             Self::Issue => 3,
             Self::Return => 4,
             Self::ShortPick => 5,
+            Self::TransferOut => 6,
+            Self::TransferIn => 7,
+            Self::Count => 8,
         }
     }
 
     /// From the database's code.
     pub fn from_code(code: i16) -> Option<Self> {
-        let all = [Self::Receipt, Self::Adjustment, Self::Issue, Self::Return, Self::ShortPick];
+        let all = [
+            Self::Receipt,
+            Self::Adjustment,
+            Self::Issue,
+            Self::Return,
+            Self::ShortPick,
+            Self::TransferOut,
+            Self::TransferIn,
+            Self::Count,
+        ];
         all.into_iter().find(|kind| kind.code() == code)
     }
 }
@@ -145,6 +160,10 @@ pub struct NamedLevel {
     pub sku: String,
     pub location_id: Uuid,
     pub level: Level,
+    /// Still to come of purchase orders that were sent.
+    pub incoming: i64,
+    /// On its way here from other locations.
+    pub in_transfer: i64,
 }
 
 /// What there is of an item.

@@ -69,12 +69,17 @@ pub fn level(sku: &str, location_id: Uuid, level: Level) -> pb::StockLevel {
         on_hand: level.on_hand,
         reserved: level.reserved,
         damaged: level.damaged,
+        ..pb::StockLevel::default()
     }
 }
 
 /// A level as it is shown.
 pub fn named_level(named: &NamedLevel) -> pb::StockLevel {
-    level(&named.sku, named.location_id, named.level)
+    pb::StockLevel {
+        incoming: Some(named.incoming),
+        in_transfer: Some(named.in_transfer),
+        ..level(&named.sku, named.location_id, named.level)
+    }
 }
 
 /// A movement as it is shown.
@@ -102,6 +107,9 @@ pub fn kind(kind: MovementKind) -> pb::MovementKind {
         MovementKind::Issue => pb::MovementKind::Issue,
         MovementKind::Return => pb::MovementKind::Return,
         MovementKind::ShortPick => pb::MovementKind::ShortPick,
+        MovementKind::TransferOut => pb::MovementKind::TransferOut,
+        MovementKind::TransferIn => pb::MovementKind::TransferIn,
+        MovementKind::Count => pb::MovementKind::Count,
     }
 }
 

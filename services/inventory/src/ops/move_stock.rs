@@ -14,6 +14,7 @@ use pesan_money::Money;
 use prost::Message as _;
 use sqlx::PgConnection;
 use std::collections::HashMap;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A change that could be read, and the claim of its request id.
@@ -120,17 +121,41 @@ async fn book(
     Ok(outcomes)
 }
 
+/// What a movement costs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cost {
+    /// Goods that were bought; at their standard cost where none is named.
+    Paid(Option<Money>),
+    /// Goods that bring the cost with them that they left another location with.
+    Carried(Option<Money>),
+    /// At the average.
+    Average,
+}
+
+/// A movement that one of the service's own documents causes.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<'a> {
+    pub key: StockKey,
+    pub kind: MovementKind,
+    pub quantity: i64,
+    pub damaged: i64,
+    pub reason: &'a str,
+    pub reference: &'a str,
+    pub cost: Cost,
+    pub effective_at: OffsetDateTime,
+}
+
 /// The books that a list of changes is written into.
-struct Books {
-    book: Book,
-    costs: Costs,
+pub(super) struct Books {
+    pub book: Book,
+    pub costs: Costs,
     standard_costs: HashMap<ItemId, Money>,
-    movements: Vec<Movement>,
+    pub movements: Vec<Movement>,
 }
 
 impl Books {
     /// `keys` in key order, each once.
-    async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
+    pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
         let mut items: Vec<ItemId> = keys.iter().map(|key| key.item).collect();
         items.dedup();
         store::stock::ensure(conn, keys).await?;
@@ -138,6 +163,46 @@ impl Books {
         let costs = store::cost::lock(conn, &items).await?;
         let standard_costs = store::item::standard_costs(conn, &items).await?.into_iter().collect();
         Ok(Self { book, costs, standard_costs, movements: Vec::new() })
+    }
+
+    /// Books a movement; its id. What is reserved cannot be taken away, nor what is not there.
+    pub fn enter(&mut self, entry: Entry<'_>) -> Result<Uuid, Error> {
+        let Entry { key, kind, quantity, damaged, reason, reference, cost, effective_at } = entry;
+        let paid = match cost {
+            Cost::Paid(named) => self.cost_of_receipt(key.item, named)?,
+            Cost::Carried(cost) => cost,
+            Cost::Average => None,
+        };
+        stock::adjust(&mut self.book, key, quantity, damaged)?;
+        if quantity > 0 && paid.is_some() {
+            self.costs.receive(key.item, paid, quantity);
+        } else {
+            self.costs.count(key.item, quantity);
+        }
+        let id = Uuid::now_v7();
+        self.movements.push(Movement {
+            id,
+            key,
+            quantity,
+            damaged,
+            kind,
+            reason: reason.to_owned(),
+            reference: reference.to_owned(),
+            unit_cost: paid.or_else(|| self.costs.unit_cost(key.item)),
+            effective_at,
+        });
+        Ok(id)
+    }
+
+    /// Writes everything that was booked; the facts of its movements.
+    pub async fn write(&self, conn: &mut PgConnection, inventory: &Inventory) -> Result<Vec<NewEvent>, Error> {
+        let now = inventory.clock.now();
+        store::stock::write(conn, &self.book).await?;
+        store::movement::append(conn, &self.movements).await?;
+        store::cost::write(conn, &self.costs).await?;
+        let known = inventory.known();
+        let event = |m: &Movement| NewEvent::new(m.id, 1, &facts::moved(&known, m, now), m.effective_at);
+        Ok(self.movements.iter().map(event).collect())
     }
 
     fn apply(&mut self, key: StockKey, change: &StockChange) -> Result<(), Error> {

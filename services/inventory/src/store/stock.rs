@@ -99,9 +99,12 @@ pub async fn page(
     location_id: Option<Uuid>,
     size: i64,
 ) -> sqlx::Result<Vec<NamedLevel>> {
-    let rows: Vec<(String, Uuid, i64, i64, i64)> = sqlx::query_as(
-        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged
+    let rows: Vec<(String, Uuid, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged, coming.bought, coming.moved
            from stock s join item i on i.id = s.item join location l on l.id = s.location
+          cross join lateral (select coalesce(sum(quantity) filter (where kind = 1), 0)::int8 as bought,
+                                     coalesce(sum(quantity) filter (where kind = 2), 0)::int8 as moved
+                                from supply where item = s.item and location = s.location and quantity > 0) coming
           where ($1::text is null or (i.sku, l.location_id) > ($1, $2))
             and ($3::uuid is null or l.location_id = $3)
           order by i.sku, l.location_id
@@ -116,8 +119,10 @@ pub async fn page(
     Ok(rows.into_iter().map(named).collect())
 }
 
-fn named((sku, location_id, on_hand, reserved, damaged): (String, Uuid, i64, i64, i64)) -> NamedLevel {
-    NamedLevel { sku, location_id, level: Level { on_hand, reserved, damaged } }
+fn named(
+    (sku, location_id, on_hand, reserved, damaged, incoming, in_transfer): (String, Uuid, i64, i64, i64, i64, i64),
+) -> NamedLevel {
+    NamedLevel { sku, location_id, level: Level { on_hand, reserved, damaged }, incoming, in_transfer }
 }
 
 /// What there is of some items, by sku; those that do not exist are missing.
@@ -135,9 +140,12 @@ pub async fn of_items(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<
         .into_iter()
         .map(|(sku, is_service, waiting)| (sku, ItemStock { is_service, waiting, levels: Vec::new() }))
         .collect();
-    let rows: Vec<(String, Uuid, i64, i64, i64)> = sqlx::query_as(
-        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged
+    let rows: Vec<(String, Uuid, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged, coming.bought, coming.moved
            from item i join stock s on s.item = i.id join location l on l.id = s.location
+          cross join lateral (select coalesce(sum(quantity) filter (where kind = 1), 0)::int8 as bought,
+                                     coalesce(sum(quantity) filter (where kind = 2), 0)::int8 as moved
+                                from supply where item = s.item and location = s.location and quantity > 0) coming
           where i.sku = any($1)
           order by l.location_id",
     )

@@ -65,6 +65,10 @@ pub enum Error {
     /// Fulfilment did not answer in time; the cancellation goes on.
     #[error("whether the order can be cancelled is not known yet: ask again with the same request_id")]
     CancellationUnknown,
+    // Presales and reading.
+    /// Looking for orders took too long.
+    #[error("looking took too long: narrow the filter by placed_at, customer or number")]
+    FilterTooBroad,
     /// The queue is full.
     #[error("too many requests are waiting; nothing was done")]
     Busy,
@@ -121,6 +125,16 @@ impl Error {
         Self::Invalid(violations)
     }
 
+    /// Of a scan whose time is bounded.
+    pub fn of_a_scan(self) -> Self {
+        let Self::Database(error) = &self else { return self };
+        // Query cancelled: the statement's time was over.
+        match error.as_database_error().and_then(|e| e.code()).as_deref() {
+            Some("57014") => Self::FilterTooBroad,
+            _ => self,
+        }
+    }
+
     /// True where a row was refused for what it holds: others of the same batch may be fine.
     pub fn is_about_data(&self) -> bool {
         let Self::Database(error) = self else { return matches!(self, Self::Broken(_)) };
@@ -132,8 +146,8 @@ impl Error {
     fn classify(&self) -> (Code, &'static str, Option<Duration>) {
         use Error::{
             AlreadyShipped, Broken, Busy, CancellationPending, CancellationUnknown, Contention, CustomerNotFound,
-            Database, HoldNotFound, Invalid, NotAllowed, NotShipped, NotWritten, OrderNotFound, RequestIdReused,
-            ReturnNotFound, ShuttingDown, Unlawful, VersionMismatch,
+            Database, FilterTooBroad, HoldNotFound, Invalid, NotAllowed, NotShipped, NotWritten, OrderNotFound,
+            RequestIdReused, ReturnNotFound, ShuttingDown, Unlawful, VersionMismatch,
         };
         let soon = |millis| Some(Duration::from_millis(millis));
         match self {
@@ -154,6 +168,7 @@ impl Error {
             NotShipped { may_come: false, .. } => (Code::FailedPrecondition, "NOT_SHIPPED", None),
             CancellationPending => (Code::Aborted, "CANCELLATION_PENDING", soon(500)),
             CancellationUnknown => (Code::Unavailable, "CANCELLATION_UNKNOWN", soon(1000)),
+            FilterTooBroad => (Code::FailedPrecondition, "FILTER_TOO_BROAD", None),
             Busy => (Code::ResourceExhausted, "BUSY", soon(200)),
             ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", soon(500)),
             Contention => (Code::Aborted, "RETRY", soon(50)),

@@ -23,6 +23,7 @@ pub mod convert;
 pub mod customer;
 pub mod draft;
 pub mod error;
+pub mod filter;
 pub mod follow;
 pub mod line;
 pub mod name;
@@ -31,6 +32,7 @@ pub mod order;
 pub mod quantities;
 pub mod rma;
 pub mod rpc;
+pub mod search;
 pub mod settlement;
 pub mod store;
 

@@ -2,6 +2,7 @@
 
 pub mod customers;
 pub mod events;
+pub mod listing;
 pub mod orders;
 pub mod place;
 pub mod returns;

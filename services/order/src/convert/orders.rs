@@ -3,10 +3,10 @@
 use crate::convert::{location_text, money, place::known, quantities, reason};
 use crate::error::Error;
 use crate::name::{OrderName, order_number};
-use crate::order::{Filter, Hold, Order, OrderLine, Rejection};
+use crate::order::{Hold, Order, OrderLine, Rejection};
 use pesan_api::order::v1 as pb;
+use pesan_grpc::Violations;
 use pesan_grpc::parse::to_timestamp;
-use pesan_grpc::{Violations, page};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -99,58 +99,6 @@ pub fn order_name(v: &mut Violations, field: &str, text: &str) -> OrderName {
         v.add(field, "must be an order's id, its number (\"SO-000123\") or \"channel/external_id\"");
         OrderName::Number(0)
     })
-}
-
-/// A page of orders that is asked for.
-#[derive(Clone, Debug)]
-pub struct ListOrders {
-    /// Which.
-    pub filter: Filter,
-    /// After this one.
-    pub after: Option<(OffsetDateTime, Uuid)>,
-    /// How many.
-    pub size: i64,
-    /// With lines.
-    pub full: bool,
-    /// Tells one filter from another: a page token belongs to its filter.
-    pub fingerprint: String,
-}
-
-impl TryFrom<pb::ListOrdersRequest> for ListOrders {
-    type Error = Error;
-
-    fn try_from(request: pb::ListOrdersRequest) -> Result<Self, Error> {
-        let mut v = Violations::new();
-        let size = page::size(&mut v, request.page_size);
-        let full = is_full(&mut v, request.view, pb::OrderView::Basic);
-        let mut states = Vec::with_capacity(request.states.len());
-        for (i, number) in request.states.iter().enumerate().take(100) {
-            match known::<pb::OrderState>(&mut v, &format!("states[{i}]"), *number) {
-                Some(pb::OrderState::Unspecified) => v.add(format!("states[{i}]"), "must be a state"),
-                Some(state) => states.push(state),
-                None => {}
-            }
-        }
-        let filter = Filter {
-            states,
-            customer_id: v.optional_uuid("customer_id", &request.customer_id),
-            channel: Some(request.channel).filter(|channel| !channel.is_empty()),
-            placed_from: v.time("placed_from", request.placed_from.as_ref()),
-            placed_to: v.time("placed_to", request.placed_to.as_ref()),
-        };
-        if filter.channel.as_ref().is_some_and(|channel| channel.contains('\0')) {
-            v.add("channel", "must not have control characters");
-        }
-        let fingerprint = crate::customer::lock_id(&format!("{filter:?}{full}")).simple().to_string();
-        let after = page::key(&mut v, &request.page_token, 3).and_then(|key| {
-            let after = time_and_id(&key[1], &key[2]).filter(|_| key[0] == fingerprint);
-            if after.is_none() {
-                v.add("page_token", "must come from the answer to the same request");
-            }
-            after
-        });
-        Ok(v.into_result(Self { filter, after, size, full, fingerprint })?)
-    }
 }
 
 /// A time in microseconds since 1970 and an id, as page tokens hold them.

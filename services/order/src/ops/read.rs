@@ -1,7 +1,7 @@
 //! Reading orders.
 
 use crate::convert;
-use crate::convert::orders::ListOrders;
+use crate::convert::listing::ListOrders;
 use crate::error::Error;
 use crate::name::OrderName;
 use crate::ops::Books;
@@ -25,15 +25,20 @@ pub async fn by_ids(books: &Books, ids: &[Uuid], full: bool) -> Result<HashMap<U
     Ok(orders.iter().map(|(id, order)| (*id, convert::orders::order(order))).collect())
 }
 
-/// A page of orders, newest first; the key of its last one where there are more.
-pub async fn list(books: &Books, command: &ListOrders) -> Result<(Vec<pb::Order>, Option<Uuid>), Error> {
-    let mut conn = books.pool.acquire().await?;
-    let mut ids = store::read::page(&mut conn, &command.filter, command.after, command.size + 1).await?;
-    let has_more = ids.len() as i64 > command.size;
-    ids.truncate(usize::try_from(command.size).unwrap_or(0));
-    let orders = store::read::orders(&mut conn, &ids, command.full).await?;
+/// A page of orders; the token of the next one where there is one.
+pub async fn list(books: &Books, command: &ListOrders) -> Result<(Vec<pb::Order>, String), Error> {
+    let mut tx = store::listing::begin_bounded(&books.pool).await?;
+    let after = command.after.as_ref();
+    let found = store::listing::page(&mut tx, &command.listing, after, command.size + 1).await;
+    let mut places = found.map_err(Error::of_a_scan)?;
+    let has_more = places.len() as i64 > command.size;
+    places.truncate(usize::try_from(command.size).unwrap_or(0));
+    let ids: Vec<Uuid> = places.iter().map(|place| place.order_id).collect();
+    let orders = store::read::orders(&mut tx, &ids, command.full).await?;
+    tx.commit().await?;
     let page = ids.iter().filter_map(|id| orders.get(id)).map(convert::orders::order).collect();
-    Ok((page, ids.last().copied().filter(|_| has_more)))
+    let token = places.last().filter(|_| has_more).map(|last| command.token(last));
+    Ok((page, token.unwrap_or_default()))
 }
 
 /// An order if its version is newer than `after`.

@@ -1,7 +1,8 @@
 //! OrderService.
 
 use crate::convert;
-use crate::convert::orders::{CancelOrder, HoldOrder, ListOrders, ReleaseHold, is_full, order_name, time_token};
+use crate::convert::listing::ListOrders;
+use crate::convert::orders::{CancelOrder, HoldOrder, ReleaseHold, is_full, order_name};
 use crate::convert::place::draft;
 use crate::draft::Draft;
 use crate::error::Error;
@@ -14,8 +15,7 @@ use crate::rpc::watch::{WatchStream, Watchers};
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::order_service_server::OrderService;
 use pesan_batch::Refused;
-use pesan_grpc::parse::from_timestamp;
-use pesan_grpc::{Violations, deadline, page, run};
+use pesan_grpc::{Violations, deadline, run};
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -170,12 +170,7 @@ impl OrderService for Orders {
         request: Request<pb::ListOrdersRequest>,
     ) -> Result<Response<pb::ListOrdersResponse>, Status> {
         let command = ListOrders::try_from(request.into_inner())?;
-        let (orders, last) = ops::read::list(&self.books, &command).await?;
-        let placed_at = orders.last().and_then(|order| from_timestamp(order.placed_at.as_ref()?));
-        let next_page_token = match (last, placed_at) {
-            (Some(id), Some(at)) => page::token(&[&command.fingerprint, &time_token(at), &id.to_string()]),
-            _ => String::new(),
-        };
+        let (orders, next_page_token) = ops::read::list(&self.books, &command).await?;
         Ok(Response::new(pb::ListOrdersResponse { orders, next_page_token }))
     }
 

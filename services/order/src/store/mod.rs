@@ -7,12 +7,14 @@ pub mod customer;
 pub mod hold;
 pub mod job;
 pub mod line;
+pub mod listing;
 pub mod order;
 pub mod place;
 pub mod proof;
 pub mod read;
 pub mod rma;
 pub mod setting;
+pub mod search;
 
 use crate::error::Error;
 use pesan_api::r#type::v1::Address;

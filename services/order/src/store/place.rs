@@ -2,6 +2,7 @@
 
 use crate::draft::{Draft, PaymentToken, Ready};
 use crate::error::Error;
+use crate::search;
 use crate::settlement::Work;
 use crate::store::{column, small};
 use prost::Message as _;
@@ -22,18 +23,20 @@ pub async fn insert_orders(
     let rows = sqlx::query(
         "insert into orders (order_id, channel, external_id, request_id, request_hash, customer_id, currency, ship_to,
                              payment_method, reservation_policy, fulfilment_policy, payment_token, priority, sales_rep,
-                             placed_at, recorded_at, traceparent, line_count, gross, discount, tax, ordered, version)
+                             placed_at, recorded_at, traceparent, line_count, gross, discount, tax, ordered, country,
+                             ship_email, version)
          select o.*, 1
            from (select order_id, channel, external_id, request_id, request_hash, customer_id, currency, ship_to,
                         payment_method, reservation_policy, fulfilment_policy, payment_token, priority, sales_rep,
-                        placed_at, $22::timestamptz, traceparent, line_count, gross, discount, tax, ordered
+                        placed_at, $22::timestamptz, traceparent, line_count, gross, discount, tax, ordered, country,
+                        ship_email
                    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], $6::uuid[], $7::text[],
                                $8::bytea[], $9::int2[], $10::int2[], $11::int2[], $12::text[], $13::int2[], $14::text[],
                                $15::timestamptz[], $16::text[], $17::int4[], $18::numeric[], $19::numeric[],
-                               $20::numeric[], $21::int8[]) with ordinality
+                               $20::numeric[], $21::int8[], $23::text[], $24::text[]) with ordinality
                         as o (order_id, channel, external_id, request_id, request_hash, customer_id, currency, ship_to,
                               payment_method, reservation_policy, fulfilment_policy, payment_token, priority, sales_rep,
-                              placed_at, traceparent, line_count, gross, discount, tax, ordered, place)
+                              placed_at, traceparent, line_count, gross, discount, tax, ordered, country, ship_email, place)
                   order by place) o
          on conflict do nothing
          returning order_id, number",
@@ -60,6 +63,8 @@ pub async fn insert_orders(
     .bind(ready.iter().map(|r| r.draft.totals.tax).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| r.draft.totals.units).collect::<Vec<_>>())
     .bind(recorded_at)
+    .bind(ready.iter().map(|r| r.ship_to.country.as_str()).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| search::email(&r.ship_to.email)).collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()

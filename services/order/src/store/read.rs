@@ -1,12 +1,11 @@
 //! Reading orders as clients see them.
 
 use crate::error::Error;
-use crate::order::{Filter, Order, OrderLine};
-use crate::store::{address, currency, hold, line, order, small, stored_enum};
+use crate::order::{Order, OrderLine};
+use crate::store::{address, currency, hold, line, order, stored_enum};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 fn order(row: &PgRow) -> Result<Order, Error> {
@@ -92,36 +91,4 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
         }
     }
     Ok(found)
-}
-
-/// The ids of up to `limit` orders, newest first, after the order placed at that time with that id.
-pub async fn page(
-    conn: &mut PgConnection,
-    filter: &Filter,
-    after: Option<(OffsetDateTime, Uuid)>,
-    limit: i64,
-) -> Result<Vec<Uuid>, Error> {
-    let (after_time, after_id) = after.unzip();
-    Ok(sqlx::query_scalar(
-        "select order_id
-           from orders
-          where (cardinality($1::int2[]) = 0 or state = any($1))
-            and ($2::uuid is null or customer_id = $2)
-            and ($3::text is null or channel = $3)
-            and ($4::timestamptz is null or placed_at >= $4)
-            and ($5::timestamptz is null or placed_at < $5)
-            and ($6::timestamptz is null or (placed_at, order_id) < ($6, $7))
-          order by placed_at desc, order_id desc
-          limit $8",
-    )
-    .bind(filter.states.iter().map(|state| small((*state).into())).collect::<Vec<_>>())
-    .bind(filter.customer_id)
-    .bind(&filter.channel)
-    .bind(filter.placed_from)
-    .bind(filter.placed_to)
-    .bind(after_time)
-    .bind(after_id)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?)
 }

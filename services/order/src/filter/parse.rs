@@ -276,7 +276,7 @@ mod tests {
             ("AND", 1, "a field is missing"),
             ("channel = web AND", 18, "a field is missing"),
             ("NOT NOT channel = web", 5, "a field is missing"),
-            ("tea", 4, "operator"),
+            ("tea", 1, "is no field"),
         ] {
             let wrong = parse(expression).unwrap_err();
             assert!(wrong.at == at && wrong.what.contains(hint), "{expression}: {wrong}");

@@ -13,8 +13,8 @@ pub mod place;
 pub mod proof;
 pub mod read;
 pub mod rma;
-pub mod setting;
 pub mod search;
+pub mod setting;
 
 use crate::error::Error;
 use pesan_api::r#type::v1::Address;

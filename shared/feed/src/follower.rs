@@ -233,20 +233,18 @@ impl<H: Handle> Follower<H> {
                 continue;
             }
             if !journeys.contains_key(&event.traceparent) {
-                let journey = tracing::info_span!(
-                    "apply",
-                    otel.name = format!("{} follows {}", self.service, self.source),
-                    otel.kind = "consumer",
-                    pesan.service = self.service,
-                    pesan.source = self.source
-                );
-                pesan_telemetry::set_parent(&journey, &event.traceparent);
-                if journeys.len() < 128 {
+                let (journey, own) = pesan_telemetry::step(&event.traceparent, || {
+                    tracing::info_span!(
+                        "apply",
+                        otel.name = format!("{} follows {}", self.service, self.source),
+                        otel.kind = "consumer",
+                        pesan.service = self.service,
+                        pesan.source = self.source
+                    )
+                });
+                if !journey.is_none() && journeys.len() < 128 {
                     pesan_telemetry::link(&span, &event.traceparent);
                 }
-                // Without spans of our own the trace goes on as it came.
-                let own =
-                    journey.in_scope(pesan_telemetry::current_traceparent).unwrap_or_else(|| event.traceparent.clone());
                 journeys.insert(event.traceparent.clone(), (journey, own));
             }
             if let Some((_, own)) = journeys.get(&event.traceparent) {

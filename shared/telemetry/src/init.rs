@@ -46,6 +46,7 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<T
         provider = provider.with_batch_exporter(runtime.exporter()?);
     }
     let provider = provider.build();
+    crate::journey::export(exporting.is_some());
 
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("pesan"))

@@ -6,15 +6,18 @@
 //!
 //! The rest carries a W3C trace context over the three ways work moves: [`inject`] into an outgoing gRPC call,
 //! [`set_parent_from_headers`] on an incoming one, [`current_traceparent`] into an outbox row and [`link`] out of it.
-//! What comes from outside is never trusted: a malformed traceparent counts as none.
+//! Work that serves many orders at once gives each of them a
+//! [`step`] in its own trace. What comes from outside is never trusted: a malformed traceparent counts as none.
 //!
 //! One process may run several services, so the span of each served call carries `pesan.service`.
 
 mod config;
 mod init;
+mod journey;
 mod logs;
 mod propagation;
 
 pub use config::{LogFormat, TelemetryConfig};
 pub use init::{Telemetry, init};
+pub use journey::{new_journey, step};
 pub use propagation::{current_traceparent, inject, link, set_parent, set_parent_from_headers, trace_id};

@@ -72,7 +72,7 @@ fn adopt(span: &Span, parent: SpanContext) {
     }
 }
 
-fn write(context: &SpanContext) -> String {
+pub(crate) fn write(context: &SpanContext) -> String {
     let flags = context.trace_flags() & TraceFlags::SAMPLED;
     format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id())
 }

@@ -213,7 +213,5 @@ pub fn own_trace(traceparent: &str) -> Option<String> {
     if traceparent.is_empty() {
         return None;
     }
-    let span = tracing::info_span!("authorise", pesan.service = "billing");
-    pesan_telemetry::set_parent(&span, traceparent);
-    span.in_scope(pesan_telemetry::current_traceparent).or_else(|| Some(traceparent.to_owned()))
+    Some(pesan_telemetry::step(traceparent, || tracing::info_span!("authorise", pesan.service = "billing")).1)
 }

@@ -31,11 +31,9 @@ fn trace(demand: &mut Demand, call: Option<&str>) -> Option<Span> {
         demand.traceparent = call.map(str::to_owned);
         return None;
     };
-    let span = tracing::info_span!("reserve", pesan.service = "inventory");
-    pesan_telemetry::set_parent(&span, traceparent);
-    if let Some(own) = span.in_scope(pesan_telemetry::current_traceparent) {
-        demand.traceparent = Some(own);
-    }
+    let (span, own) =
+        pesan_telemetry::step(traceparent, || tracing::info_span!("reserve", pesan.service = "inventory"));
+    demand.traceparent = Some(own);
     Some(span)
 }
 

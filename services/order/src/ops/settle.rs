@@ -142,12 +142,11 @@ impl Settler {
 
 /// Opens a span in the order's own trace.
 fn begin(work: Work) -> Settling {
-    let span = tracing::info_span!("settle", pesan.service = "order");
-    if let Some(traceparent) = &work.traceparent {
-        pesan_telemetry::set_parent(&span, traceparent);
-    }
-    let own = span.in_scope(pesan_telemetry::current_traceparent);
-    let traceparent = own.or_else(|| work.traceparent.clone()).unwrap_or_default();
+    let traceparent = work
+        .traceparent
+        .as_deref()
+        .map(|came| pesan_telemetry::step(came, || tracing::info_span!("settle", pesan.service = "order")).1);
+    let traceparent = traceparent.unwrap_or_default();
     Settling { work, traceparent, fate: None, promise: None }
 }
 

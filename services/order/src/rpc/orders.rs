@@ -220,12 +220,7 @@ impl OrderService for Orders {
 
 /// A trace of its own for each order of a list: one journey is one trace.
 fn own_trace() -> Option<String> {
-    let call = pesan_telemetry::current_traceparent();
-    let span = tracing::info_span!(parent: None, "place", pesan.service = "order");
-    if let Some(call) = &call {
-        pesan_telemetry::link(&span, call);
-    }
-    span.in_scope(pesan_telemetry::current_traceparent)
+    Some(pesan_telemetry::new_journey(|| tracing::info_span!(parent: None, "place", pesan.service = "order")))
 }
 
 /// Field paths of a PlaceOrder begin at its request, not at the order.

@@ -40,6 +40,24 @@ impl AverageCost {
     pub fn unit_cost(self) -> Money {
         Money::new(self.currency, self.average)
     }
+
+    /// What all of it is worth, in billionths of the currency's major unit: exact, the average has 9 decimals.
+    fn nanos(self) -> i128 {
+        let mut average = self.average;
+        average.rescale(DECIMALS);
+        average.mantissa().saturating_mul(i128::from(self.quantity))
+    }
+
+    /// By how much it is worth more than `before`; none where that is beyond 7.9 × 10¹⁹ major units.
+    fn value_since(self, before: i128) -> Option<Money> {
+        value_of(self.currency, self.nanos().saturating_sub(before))
+    }
+}
+
+/// Billionths as money.
+fn value_of(currency: Currency, nanos: i128) -> Option<Money> {
+    let amount = Decimal::try_from_i128_with_scale(nanos, DECIMALS).ok()?;
+    Some(Money::new(currency, amount))
 }
 
 fn rounded(amount: Decimal) -> Decimal {
@@ -68,28 +86,35 @@ impl Costs {
         self.averages.get(&item).map(|(average, _)| average.unit_cost())
     }
 
-    /// A receipt with its cost, which is in the currency that [`Costs::expects`].
-    pub fn receive(&mut self, item: ItemId, unit_cost: Option<Money>, quantity: i64) {
+    /// A receipt with its cost, which is in the currency that [`Costs::expects`]. Gives by how much the value of the
+    /// inventory grew.
+    pub fn receive(&mut self, item: ItemId, unit_cost: Option<Money>, quantity: i64) -> Option<Money> {
         match (self.averages.get_mut(&item), unit_cost) {
             (Some((average, changed)), Some(cost)) => {
+                let before = average.nanos();
                 average.receive(cost.amount, quantity);
                 *changed = true;
+                average.value_since(before)
             }
             (None, Some(cost)) => {
-                self.averages.insert(item, (AverageCost::first(cost, quantity), true));
+                let average = AverageCost::first(cost, quantity);
+                self.averages.insert(item, (average, true));
+                average.value_since(0)
             }
             // Without a cost of its own a receipt counts at the average.
             (Some(_), None) => self.count(item, quantity),
-            (None, None) => {}
+            (None, None) => None,
         }
     }
 
-    /// Goods come or go at the average: it stays as it is, and weighs more or less in the next one.
-    pub fn count(&mut self, item: ItemId, quantity: i64) {
-        if let Some((average, changed)) = self.averages.get_mut(&item) {
-            average.quantity = average.quantity.saturating_add(quantity).max(0);
-            *changed = true;
-        }
+    /// Goods come or go at the average: it stays as it is, and weighs more or less in the next one. Gives by how much the
+    /// value of the inventory changed: the value of the movement, which whoever books it notes with it.
+    pub fn count(&mut self, item: ItemId, quantity: i64) -> Option<Money> {
+        let (average, changed) = self.averages.get_mut(&item)?;
+        let before = average.nanos();
+        average.quantity = average.quantity.saturating_add(quantity).max(0);
+        *changed = true;
+        average.value_since(before)
     }
 
     /// What `quantity` costs, rounded half-even to the currency's minor unit; none where no cost is known.

@@ -27,11 +27,20 @@ pub struct Level {
     pub reserved: i64,
     /// There, but not to be sold.
     pub damaged: i64,
+    /// There, but not to be sold until its quality is found good.
+    pub quality_hold: i64,
+    /// Of on_hand, what is never promised; may be more than there is.
+    pub safety: i64,
 }
 
 impl Level {
     /// What can still be promised.
     pub fn free(self) -> i64 {
+        (self.on_hand - self.reserved - self.safety).max(0)
+    }
+
+    /// What nobody was promised: what is kept back may still leave, break or be sent elsewhere.
+    pub fn unreserved(self) -> i64 {
         self.on_hand - self.reserved
     }
 
@@ -40,6 +49,8 @@ impl Level {
             on_hand: self.on_hand + change.on_hand,
             reserved: self.reserved + change.reserved,
             damaged: self.damaged + change.damaged,
+            quality_hold: self.quality_hold + change.quality_hold,
+            safety: self.safety + change.safety,
         }
     }
 }
@@ -86,6 +97,10 @@ pub enum MovementKind {
     TransferOut,
     TransferIn,
     Count,
+    /// Into quality hold, or out of it.
+    Hold,
+    /// Its lot expired: out of sale, into quality hold.
+    Expired,
 }
 
 impl MovementKind {
@@ -100,6 +115,8 @@ impl MovementKind {
             Self::TransferOut => 6,
             Self::TransferIn => 7,
             Self::Count => 8,
+            Self::Hold => 9,
+            Self::Expired => 10,
         }
     }
 
@@ -114,6 +131,8 @@ impl MovementKind {
             Self::TransferOut,
             Self::TransferIn,
             Self::Count,
+            Self::Hold,
+            Self::Expired,
         ];
         all.into_iter().find(|kind| kind.code() == code)
     }
@@ -128,11 +147,15 @@ pub struct Movement {
     pub quantity: i64,
     /// Signed change of damaged.
     pub damaged: i64,
+    /// Signed change of quality_hold.
+    pub quality_hold: i64,
     pub kind: MovementKind,
     pub reason: String,
     pub reference: String,
     /// Cost of one base unit, where one is known.
     pub unit_cost: Option<Money>,
+    /// By how much it changed the value of the inventory, to 9 decimals, where a cost is known.
+    pub value: Option<Money>,
     pub effective_at: OffsetDateTime,
 }
 
@@ -146,10 +169,12 @@ pub struct NamedMovement {
     pub location_id: Uuid,
     pub quantity: i64,
     pub damaged: i64,
+    pub quality_hold: i64,
     pub kind: MovementKind,
     pub reason: String,
     pub reference: String,
     pub unit_cost: Option<Money>,
+    pub value: Option<Money>,
     pub effective_at: OffsetDateTime,
     pub recorded_at: OffsetDateTime,
 }
@@ -188,13 +213,48 @@ pub struct StockChange {
     pub effective_at: OffsetDateTime,
 }
 
+/// How much of an item at a location is never to be promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafetyStock {
+    pub sku: String,
+    pub location_id: Uuid,
+    pub quantity: i64,
+}
+
 /// What is to be booked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// Goods came. Without a cost they cost the item's standard cost.
     Receipt { quantity: i64, unit_cost: Option<Money> },
     /// The books were wrong, or goods changed their state: signed changes.
-    Adjustment { quantity: i64, damaged: i64, reason: String },
+    Adjustment { change: Buckets, reason: String },
+}
+
+/// Signed changes of what is there: sellable, damaged, under quality hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    pub on_hand: i64,
+    pub damaged: i64,
+    pub quality_hold: i64,
+}
+
+impl Buckets {
+    /// By how much that changes what is valued: damaged goods are not worth their cost any more.
+    pub fn valued(self) -> i64 {
+        self.on_hand + self.quality_hold
+    }
+
+    /// Nothing moves.
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl From<Buckets> for Level {
+    fn from(buckets: Buckets) -> Self {
+        let Buckets { on_hand, damaged, quality_hold } = buckets;
+        Self { on_hand, damaged, quality_hold, ..Self::default() }
+    }
 }
 
 /// Books a receipt of `quantity`, which is above zero.
@@ -207,21 +267,24 @@ pub fn receive(book: &mut Book, key: StockKey, quantity: i64) -> Result<(), Erro
 }
 
 /// Corrects a level by signed changes. What is reserved cannot be taken away, nor what is not there.
-pub fn adjust(book: &mut Book, key: StockKey, quantity: i64, damaged: i64) -> Result<(), Error> {
+pub fn adjust(book: &mut Book, key: StockKey, change: Buckets) -> Result<(), Error> {
     let level = book.level(key);
-    if level.free() + quantity < 0 {
-        return Err(Error::InsufficientStock { field: "quantity", there: level.free() });
+    let buckets = [
+        ("quantity", level.unreserved(), level.on_hand, change.on_hand),
+        ("damaged", level.damaged, level.damaged, change.damaged),
+        ("quality_hold", level.quality_hold, level.quality_hold, change.quality_hold),
+    ];
+    for (field, there, _, change) in buckets {
+        if there + change < 0 {
+            return Err(Error::InsufficientStock { field, there });
+        }
     }
-    if level.damaged + damaged < 0 {
-        return Err(Error::InsufficientStock { field: "damaged", there: level.damaged });
+    for (field, _, before, change) in buckets {
+        if before + change > MOST {
+            return Err(Error::StockLimit(field));
+        }
     }
-    if level.on_hand + quantity > MOST {
-        return Err(Error::StockLimit("quantity"));
-    }
-    if level.damaged + damaged > MOST {
-        return Err(Error::StockLimit("damaged"));
-    }
-    book.change(key, Level { on_hand: quantity, reserved: 0, damaged });
+    book.change(key, change.into());
     Ok(())
 }
 
@@ -231,33 +294,39 @@ mod tests {
 
     const KEY: StockKey = StockKey { item: ItemId(1), location: LocationId(1) };
 
-    fn book(on_hand: i64, reserved: i64, damaged: i64) -> Book {
-        Book::new([(KEY, Level { on_hand, reserved, damaged })])
+    fn book(level: Level) -> Book {
+        Book::new([(KEY, level)])
     }
 
     #[test]
     fn what_is_reserved_or_not_there_cannot_be_adjusted_away() {
-        for (quantity, damaged, lawful) in [
-            (-6, 0, true),
-            (-7, 0, false),
-            (0, -2, true),
-            (0, -3, false),
-            (-3, 3, true),
-            (3, -2, true),
-            (MOST, 0, false),
-            (MOST - 10, 0, true),
-            (0, MOST, false),
+        for (on_hand, damaged, quality_hold, lawful) in [
+            (-6, 0, 0, true),
+            (-7, 0, 0, false),
+            (0, -2, 0, true),
+            (0, -3, 0, false),
+            (0, 0, -1, true),
+            (0, 0, -2, false),
+            (-3, 3, 0, true),
+            (-3, 0, 3, true),
+            (1, 0, -1, true),
+            (3, -2, 0, true),
+            (MOST, 0, 0, false),
+            (MOST - 10, 0, 0, true),
+            (0, MOST, 0, false),
+            (0, 0, MOST, false),
         ] {
-            let mut book = book(10, 4, 2);
-            let before = book.level(KEY);
-            match adjust(&mut book, KEY, quantity, damaged) {
+            // What is kept back may be adjusted away: it is only never promised.
+            let before = Level { on_hand: 10, reserved: 4, damaged: 2, quality_hold: 1, safety: 5 };
+            let mut book = book(before);
+            let change = Buckets { on_hand, damaged, quality_hold };
+            match adjust(&mut book, KEY, change) {
                 Ok(()) => {
-                    assert!(lawful, "{quantity} {damaged}");
-                    let after = before.plus(Level { on_hand: quantity, reserved: 0, damaged });
-                    assert_eq!(book.level(KEY), after);
+                    assert!(lawful, "{change:?}");
+                    assert_eq!(book.level(KEY), before.plus(change.into()));
                 }
                 Err(_) => {
-                    assert!(!lawful, "{quantity} {damaged}");
+                    assert!(!lawful, "{change:?}");
                     assert_eq!(book.level(KEY), before);
                     assert_eq!(book.changes().count(), 0);
                 }
@@ -266,8 +335,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_back_is_not_free() {
+        for (on_hand, reserved, safety, free) in [(10, 4, 0, 6), (10, 4, 5, 1), (10, 4, 6, 0), (10, 4, 50, 0)] {
+            let level = Level { on_hand, reserved, safety, ..Level::default() };
+            assert_eq!((level.free(), level.unreserved()), (free, 6));
+        }
+    }
+
+    #[test]
     fn a_receipt_stops_at_the_limit() {
-        let mut book = book(10, 0, 0);
+        let mut book = book(Level { on_hand: 10, ..Level::default() });
         assert!(matches!(receive(&mut book, KEY, MOST), Err(Error::StockLimit("quantity"))));
         receive(&mut book, KEY, MOST - 10).unwrap();
         assert_eq!(book.level(KEY).on_hand, MOST);
@@ -275,11 +352,20 @@ mod tests {
 
     #[test]
     fn changes_of_one_row_are_written_once() {
-        let mut book = book(10, 0, 0);
+        let mut book = book(Level { on_hand: 10, ..Level::default() });
         book.change(KEY, Level { on_hand: 5, ..Level::default() });
-        book.change(KEY, Level { on_hand: -2, reserved: 3, damaged: 0 });
-        assert_eq!(book.changes().collect::<Vec<_>>(), [(KEY, Level { on_hand: 3, reserved: 3, damaged: 0 })]);
-        book.change(KEY, Level { on_hand: -3, reserved: -3, damaged: 0 });
+        book.change(KEY, Level { on_hand: -2, reserved: 3, ..Level::default() });
+        let change = Level { on_hand: 3, reserved: 3, ..Level::default() };
+        assert_eq!(book.changes().collect::<Vec<_>>(), [(KEY, change)]);
+        book.change(KEY, Level { on_hand: -3, reserved: -3, ..Level::default() });
         assert_eq!(book.changes().count(), 0, "what cancels out is no change");
+    }
+
+    #[test]
+    fn every_kind_survives_the_way_there_and_back() {
+        for code in 1..=10 {
+            assert_eq!(MovementKind::from_code(code).map(MovementKind::code), Some(code));
+        }
+        assert_eq!(MovementKind::from_code(99), None);
     }
 }

@@ -80,6 +80,9 @@ struct Adjust {
     /// How much more, or less, is there but damaged
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     damaged: i64,
+    /// How much more, or less, is under quality hold
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    quality_hold: i64,
     /// A location's code
     #[arg(long, value_name = "CODE")]
     location: String,
@@ -106,6 +109,7 @@ impl Stock {
                     sku: receive.sku,
                     quantity: receive.quantity,
                     reference: receive.reference,
+                    ..Receipt::default()
                 };
                 let request = ReceiveStockRequest { receipts: vec![receipt] };
                 changed(output, refusal::answer(stock.receive_stock(request).await)?.results)
@@ -118,8 +122,10 @@ impl Stock {
                     sku: adjust.sku,
                     quantity: adjust.quantity,
                     damaged: adjust.damaged,
+                    quality_hold: adjust.quality_hold,
                     reason: adjust.reason,
                     reference: adjust.reference,
+                    ..Adjustment::default()
                 };
                 let request = AdjustStockRequest { adjustments: vec![adjustment] };
                 changed(output, refusal::answer(stock.adjust_stock(request).await)?.results)
@@ -131,7 +137,11 @@ impl Stock {
                 };
                 let request = ListStockRequest { page_size, page_token, location_id };
                 let answer = refusal::answer(stock.list_stock(request).await)?;
-                output.list(&answer, "stock", &["sku", "location_id", "on_hand", "reserved", "damaged"])
+                output.list(
+                    &answer,
+                    "stock",
+                    &["sku", "location_id", "on_hand", "reserved", "safety", "free", "quality_hold", "damaged"],
+                )
             }
             Action::Show { skus, .. } => {
                 let answer = refusal::answer(stock.get_availability(GetAvailabilityRequest { skus }).await)?;

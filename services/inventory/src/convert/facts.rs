@@ -28,6 +28,8 @@ pub fn moved(known: &Known, movement: &Movement, recorded_at: OffsetDateTime) ->
             location_id: known.location_id(movement.key.location).to_string(),
             quantity: movement.quantity,
             damaged: movement.damaged,
+            quality_hold: movement.quality_hold,
+            value: pb_money(movement.value),
             kind: stock::kind(movement.kind).into(),
             reason: movement.reason.clone(),
             reference: movement.reference.clone(),

@@ -1,5 +1,7 @@
 use super::{item, pb_money, unit_cost};
-use crate::stock::{ItemStock, Level, MovementKind, NamedLevel, NamedMovement, StockChange, What};
+use crate::stock::{
+    Buckets, ItemStock, Level, MovementKind, NamedLevel, NamedMovement, SafetyStock, StockChange, What,
+};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::Violations;
 use pesan_grpc::idempotency::Claim;
@@ -39,18 +41,31 @@ pub fn parse_adjustment(adjustment: pb::Adjustment, now: OffsetDateTime) -> Resu
     let request_id = v.uuid("request_id", &adjustment.request_id);
     let quantity = v.within("quantity", adjustment.quantity, -LARGEST, LARGEST);
     let damaged = v.within("damaged", adjustment.damaged, -LARGEST, LARGEST);
-    if quantity == 0 && damaged == 0 {
-        v.add("quantity", "must not be 0 unless `damaged` is not");
+    let quality_hold = v.within("quality_hold", adjustment.quality_hold, -LARGEST, LARGEST);
+    let change = Buckets { on_hand: quantity, damaged, quality_hold };
+    if change.is_nothing() {
+        v.add("quantity", "must not be 0 unless `damaged` or `quality_hold` is not");
     }
     let change = StockChange {
         request_id,
         sku: item::sku(&mut v, "sku", adjustment.sku),
         location_id: v.uuid("location_id", &adjustment.location_id),
-        what: What::Adjustment { quantity, damaged, reason: reason(&mut v, adjustment.reason) },
+        what: What::Adjustment { change, reason: reason(&mut v, adjustment.reason) },
         reference: v.text("reference", adjustment.reference, 0, 100),
         effective_at: v.past_time("effective_at", adjustment.effective_at.as_ref(), now),
     };
     v.into_result((change, Claim { request_id, method: "pesan.inventory.v1.Adjustment", body }))
+}
+
+/// Reads how much of an item at a location is to be kept back.
+pub fn parse_safety(entry: pb::SafetyStock) -> Result<SafetyStock, Violations> {
+    let mut v = Violations::new();
+    let safety = SafetyStock {
+        sku: item::sku(&mut v, "sku", entry.sku),
+        location_id: v.uuid("location_id", &entry.location_id),
+        quantity: v.within("quantity", entry.quantity, 0, LARGEST),
+    };
+    v.into_result(safety)
 }
 
 fn reason(violations: &mut Violations, text: String) -> String {
@@ -69,6 +84,9 @@ pub fn level(sku: &str, location_id: Uuid, level: Level) -> pb::StockLevel {
         on_hand: level.on_hand,
         reserved: level.reserved,
         damaged: level.damaged,
+        quality_hold: level.quality_hold,
+        safety: level.safety,
+        free: level.free(),
         ..pb::StockLevel::default()
     }
 }
@@ -90,6 +108,8 @@ pub fn movement(movement: NamedMovement) -> pb::Movement {
         location_id: movement.location_id.to_string(),
         quantity: movement.quantity,
         damaged: movement.damaged,
+        quality_hold: movement.quality_hold,
+        value: pb_money(movement.value),
         kind: kind(movement.kind).into(),
         reason: movement.reason,
         reference: movement.reference,
@@ -110,6 +130,8 @@ pub fn kind(kind: MovementKind) -> pb::MovementKind {
         MovementKind::TransferOut => pb::MovementKind::TransferOut,
         MovementKind::TransferIn => pb::MovementKind::TransferIn,
         MovementKind::Count => pb::MovementKind::Count,
+        MovementKind::Hold => pb::MovementKind::Hold,
+        MovementKind::Expired => pb::MovementKind::Expired,
     }
 }
 

@@ -148,7 +148,6 @@ impl Books {
                 }
                 cost = self.costs.of(goods.item, line.quantity);
                 self.movement(order_id, event, *goods, MovementKind::Issue, -line.quantity, 0);
-                self.costs.count(goods.item, -line.quantity);
             }
             costs.extend(cost);
             issued.push(Issued {
@@ -167,7 +166,6 @@ impl Books {
     fn find(&mut self, inventory: &Inventory, order_id: Uuid, event: &Event, goods: Goods, quantity: i64) {
         let movement = self.movement(order_id, event, goods, MovementKind::Adjustment, quantity, 0);
         movement.reason = "UNBOOKED".to_owned();
-        self.costs.count(goods.item, quantity);
         self.publish_last(inventory, order_id, event);
     }
 
@@ -189,7 +187,6 @@ impl Books {
                 continue;
             }
             self.movement(order_id, event, *goods, MovementKind::ShortPick, -shortage.quantity, 0);
-            self.costs.count(goods.item, -shortage.quantity);
             self.publish_last(inventory, order_id, event);
             let known = inventory.known();
             let fact = facts::shortage(&known, order_id, goods.line_no, goods.item, goods.location, shortage);
@@ -211,6 +208,8 @@ impl Books {
         for (line, goods) in lines.iter().zip(goods) {
             reservation.take_back(*goods, line.quantity, line.damaged, &mut self.book);
             if goods.stocked && (line.quantity > 0 || line.damaged > 0) {
+                // What cannot be sold is not worth its cost any more: it stays in the cost of goods.
+                costs.extend(self.costs.of(goods.item, line.quantity));
                 let movement = self.movement(
                     reservation.order_id,
                     event,
@@ -220,9 +219,6 @@ impl Books {
                     line.damaged,
                 );
                 movement.reference = return_id.to_owned();
-                // What cannot be sold is not worth its cost any more: it stays in the cost of goods.
-                costs.extend(self.costs.of(goods.item, line.quantity));
-                self.costs.count(goods.item, line.quantity);
             }
             returned.push(pb::ReturnedLine {
                 line_no: line.line_no,
@@ -238,6 +234,7 @@ impl Books {
         self.wakes = true;
     }
 
+    /// Writes a movement into the ledger, at the item's cost.
     fn movement(
         &mut self,
         order_id: Uuid,
@@ -247,11 +244,14 @@ impl Books {
         quantity: i64,
         damaged: i64,
     ) -> &mut Movement {
+        let value = self.costs.count(goods.item, quantity);
         self.movements.push(Movement {
             id: Uuid::now_v7(),
             key: key(&goods),
             quantity,
             damaged,
+            quality_hold: 0,
+            value,
             kind,
             reason: String::new(),
             reference: order_id.to_string(),

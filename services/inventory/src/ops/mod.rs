@@ -4,6 +4,7 @@ pub mod expire;
 pub mod fill;
 pub mod follow_fulfilment;
 pub mod follow_order;
+pub mod keep_back;
 pub mod look;
 pub mod move_stock;
 pub mod prove;
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::item::ItemId;
 use crate::known::Known;
 use crate::location::LocationId;
+use crate::stock::StockKey;
 use crate::store;
 use pesan_feed::Feed;
 use pesan_host::Clock;
@@ -49,6 +51,17 @@ impl Inventory {
 
     fn remember(&self) -> RwLockWriteGuard<'_, Known> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key of an item's stock at a location; both have been learnt before, if they exist.
+    fn stock_key(&self, sku: &str, location_id: Uuid) -> Result<StockKey, Error> {
+        let known = self.known();
+        let item = known.item(sku).ok_or_else(|| Error::UnknownSku(vec!["sku".to_owned()]))?;
+        if !item.is_stocked() {
+            return Err(Error::NotStocked);
+        }
+        let location = known.location(location_id).ok_or(Error::UnknownLocation)?;
+        Ok(StockKey { item: item.id, location })
     }
 
     /// Puts the items with these SKUs to use and remembers them; outside the caller's transaction, so that what is

@@ -5,7 +5,7 @@ use crate::convert::{facts, stock as shown};
 use crate::cost::Costs;
 use crate::error::Error;
 use crate::item::ItemId;
-use crate::stock::{self, Book, Movement, MovementKind, StockChange, StockKey, What};
+use crate::stock::{self, Book, Buckets, Movement, MovementKind, StockChange, StockKey, What};
 use crate::store;
 use pesan_api::inventory::v1::StockLevel;
 use pesan_feed::NewEvent;
@@ -32,7 +32,8 @@ pub async fn move_stock(inventory: &Inventory, wanted: Vec<Wanted>) -> Result<Ve
     let mut changes: Vec<(usize, StockKey, StockChange)> = Vec::with_capacity(wanted.len());
     let mut claims: Vec<Claim> = Vec::with_capacity(wanted.len());
     for (place, wanted) in wanted.into_iter().enumerate() {
-        let resolved = wanted.and_then(|(change, claim)| Ok((key(inventory, &change)?, change, claim)));
+        let resolved = wanted
+            .and_then(|(change, claim)| Ok((inventory.stock_key(&change.sku, change.location_id)?, change, claim)));
         match resolved {
             Ok((key, change, claim)) => {
                 changes.push((place, key, change));
@@ -49,16 +50,6 @@ pub async fn move_stock(inventory: &Inventory, wanted: Vec<Wanted>) -> Result<Ve
         }
     }
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::Stopping))).collect())
-}
-
-fn key(inventory: &Inventory, change: &StockChange) -> Result<StockKey, Error> {
-    let known = inventory.known();
-    let item = known.item(&change.sku).ok_or_else(|| Error::UnknownSku(vec!["sku".to_owned()]))?;
-    if !item.is_stocked() {
-        return Err(Error::NotStocked);
-    }
-    let location = known.location(change.location_id).ok_or(Error::UnknownLocation)?;
-    Ok(StockKey { item: item.id, location })
 }
 
 async fn book(
@@ -173,22 +164,25 @@ impl Books {
             Cost::Carried(cost) => cost,
             Cost::Average => None,
         };
-        stock::adjust(&mut self.book, key, quantity, damaged)?;
-        if quantity > 0 && paid.is_some() {
-            self.costs.receive(key.item, paid, quantity);
+        let change = Buckets { on_hand: quantity, damaged, quality_hold: 0 };
+        stock::adjust(&mut self.book, key, change)?;
+        let value = if quantity > 0 && paid.is_some() {
+            self.costs.receive(key.item, paid, quantity)
         } else {
-            self.costs.count(key.item, quantity);
-        }
+            self.costs.count(key.item, quantity)
+        };
         let id = Uuid::now_v7();
         self.movements.push(Movement {
             id,
             key,
             quantity,
             damaged,
+            quality_hold: 0,
             kind,
             reason: reason.to_owned(),
             reference: reference.to_owned(),
             unit_cost: paid.or_else(|| self.costs.unit_cost(key.item)),
+            value,
             effective_at,
         });
         Ok(id)
@@ -206,29 +200,33 @@ impl Books {
     }
 
     fn apply(&mut self, key: StockKey, change: &StockChange) -> Result<(), Error> {
-        let (kind, quantity, damaged, reason, unit_cost) = match &change.what {
+        let (kind, moved, reason, unit_cost, value) = match &change.what {
             What::Receipt { quantity, unit_cost } => {
                 let cost = self.cost_of_receipt(key.item, *unit_cost)?;
                 stock::receive(&mut self.book, key, *quantity)?;
-                self.costs.receive(key.item, cost, *quantity);
-                (MovementKind::Receipt, *quantity, 0, "", cost.or_else(|| self.costs.unit_cost(key.item)))
+                let value = self.costs.receive(key.item, cost, *quantity);
+                let moved = Buckets { on_hand: *quantity, ..Buckets::default() };
+                (MovementKind::Receipt, moved, "", cost.or_else(|| self.costs.unit_cost(key.item)), value)
             }
-            What::Adjustment { quantity, damaged, reason } => {
-                stock::adjust(&mut self.book, key, *quantity, *damaged)?;
-                self.costs.count(key.item, *quantity);
-                let cost = self.costs.unit_cost(key.item);
-                (MovementKind::Adjustment, *quantity, *damaged, reason.as_str(), cost)
+            What::Adjustment { change, reason } => {
+                stock::adjust(&mut self.book, key, *change)?;
+                let value = self.costs.count(key.item, change.valued());
+                let held = change.quality_hold != 0 && change.valued() == 0 && change.damaged == 0;
+                let kind = if held { MovementKind::Hold } else { MovementKind::Adjustment };
+                (kind, *change, reason.as_str(), self.costs.unit_cost(key.item), value)
             }
         };
         self.movements.push(Movement {
             id: Uuid::now_v7(),
             key,
-            quantity,
-            damaged,
+            quantity: moved.on_hand,
+            damaged: moved.damaged,
+            quality_hold: moved.quality_hold,
             kind,
             reason: reason.to_owned(),
             reference: change.reference.clone(),
             unit_cost,
+            value,
             effective_at: change.effective_at,
         });
         Ok(())

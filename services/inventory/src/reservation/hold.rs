@@ -210,8 +210,8 @@ impl Reservation {
             return Issue { unbooked: 0 };
         }
         let key = StockKey { item, location };
-        let free = book.level(key).free().max(0).min(beyond);
-        book.change(key, Level { on_hand: -held - free, reserved: -held, damaged: 0 });
+        let free = book.level(key).unreserved().max(0).min(beyond);
+        book.change(key, Level { on_hand: -held - free, reserved: -held, ..Level::default() });
         Issue { unbooked: beyond - free }
     }
 
@@ -228,7 +228,7 @@ impl Reservation {
         part.reserved -= short;
         part.quantity -= short;
         part.changed = true;
-        book.change(StockKey { item, location }, Level { on_hand: -short, reserved: -short, damaged: 0 });
+        book.change(StockKey { item, location }, Level { on_hand: -short, reserved: -short, ..Level::default() });
         let waits = self.policy == Policy::Backorder && self.state == State::Held;
         let nowhere = self.part(line_no, None, item, true);
         nowhere.quantity += short;
@@ -244,7 +244,7 @@ impl Reservation {
     pub fn take_back(&mut self, goods: Goods, sellable: i64, damaged: i64, book: &mut Book) {
         let Goods { line_no, item, stocked, location } = goods;
         if stocked {
-            book.change(StockKey { item, location }, Level { on_hand: sellable, reserved: 0, damaged });
+            book.change(StockKey { item, location }, Level { on_hand: sellable, damaged, ..Level::default() });
         }
         let mut left = sellable + damaged;
         for part in self.parts.iter_mut().filter(|part| part.line_no == line_no) {

@@ -1,6 +1,7 @@
 use super::{at_most, checked, cut};
 use crate::convert::{item, stock as convert};
 use crate::error::Error;
+use crate::ops::keep_back::set_safety;
 use crate::ops::move_stock::{Outcome, move_stock};
 use crate::ops::{Inventory, look};
 use pesan_api::inventory::v1 as pb;
@@ -56,6 +57,18 @@ impl StockService for StockRpc {
         let inventory = self.inventory.clone();
         let outcomes = run::to_end(async move { Ok(move_stock(&inventory, wanted).await?) }).await?;
         Ok(Response::new(pb::AdjustStockResponse { results: outcomes.into_iter().map(result).collect() }))
+    }
+
+    async fn set_safety_stock(
+        &self,
+        request: Request<pb::SetSafetyStockRequest>,
+    ) -> Result<Response<pb::SetSafetyStockResponse>, Status> {
+        let entries = request.into_inner().safety_stocks;
+        at_most("safety_stocks", entries.len(), convert::MOST_CHANGES)?;
+        let wanted = entries.into_iter().map(|entry| convert::parse_safety(entry).map_err(Error::from)).collect();
+        let inventory = self.inventory.clone();
+        let outcomes = run::to_end(async move { Ok(set_safety(&inventory, wanted).await?) }).await?;
+        Ok(Response::new(pb::SetSafetyStockResponse { results: outcomes.into_iter().map(result).collect() }))
     }
 
     async fn get_availability(

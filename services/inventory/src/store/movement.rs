@@ -9,11 +9,13 @@ pub async fn append(conn: &mut PgConnection, movements: &[Movement]) -> sqlx::Re
     }
     sqlx::query(
         "insert into movement (id, item, location, quantity, damaged, kind, reason, reference, unit_cost, currency,
-                               effective_at)
-         select id, item, location, quantity, damaged, kind, reason, reference, unit_cost, currency, effective_at
+                               effective_at, quality_hold, value)
+         select id, item, location, quantity, damaged, kind, reason, reference, unit_cost, currency, effective_at,
+                quality_hold, value
            from unnest($1::uuid[], $2::int8[], $3::int4[], $4::int8[], $5::int8[], $6::int2[], $7::text[], $8::text[],
-                       $9::numeric[], $10::text[], $11::timestamptz[]) with ordinality
-                m (id, item, location, quantity, damaged, kind, reason, reference, unit_cost, currency, effective_at, n)
+                       $9::numeric[], $10::text[], $11::timestamptz[], $12::int8[], $13::numeric[]) with ordinality
+                m (id, item, location, quantity, damaged, kind, reason, reference, unit_cost, currency, effective_at,
+                   quality_hold, value, n)
           order by n",
     )
     .bind(movements.iter().map(|m| m.id).collect::<Vec<_>>())
@@ -25,8 +27,10 @@ pub async fn append(conn: &mut PgConnection, movements: &[Movement]) -> sqlx::Re
     .bind(movements.iter().map(|m| m.reason.as_str()).collect::<Vec<_>>())
     .bind(movements.iter().map(|m| m.reference.as_str()).collect::<Vec<_>>())
     .bind(movements.iter().map(|m| m.unit_cost.map(|cost| cost.amount)).collect::<Vec<_>>())
-    .bind(movements.iter().map(|m| m.unit_cost.map(|cost| cost.currency.code())).collect::<Vec<_>>())
+    .bind(movements.iter().map(|m| m.unit_cost.or(m.value).map(|cost| cost.currency.code())).collect::<Vec<_>>())
     .bind(movements.iter().map(|m| m.effective_at).collect::<Vec<_>>())
+    .bind(movements.iter().map(|m| m.quality_hold).collect::<Vec<_>>())
+    .bind(movements.iter().map(|m| m.value.map(|value| value.amount)).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())
@@ -42,7 +46,7 @@ pub async fn page(
 ) -> sqlx::Result<Vec<NamedMovement>> {
     let mut query = sqlx::QueryBuilder::new(
         "select m.seq, m.id, i.sku, l.location_id, m.quantity, m.damaged, m.kind, m.reason, m.reference, m.unit_cost,
-                m.currency, m.effective_at, m.recorded_at
+                m.currency, m.effective_at, m.recorded_at, m.quality_hold, m.value
            from movement m join item i on i.id = m.item join location l on l.id = m.location
           where true",
     );
@@ -70,6 +74,8 @@ pub async fn page(
                 reason: row.try_get(7)?,
                 reference: row.try_get(8)?,
                 unit_cost: money(row.try_get(9)?, row.try_get(10)?)?,
+                value: money(row.try_get(14)?, row.try_get(10)?)?,
+                quality_hold: row.try_get(13)?,
                 effective_at: row.try_get(11)?,
                 recorded_at: row.try_get(12)?,
             })

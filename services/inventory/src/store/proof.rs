@@ -23,7 +23,7 @@ async fn no_location_oversold(conn: &mut PgConnection) -> sqlx::Result<Invariant
     let violations = sqlx::query_as(
         "select i.sku || '@' || l.code, format('%s on hand, %s reserved, %s damaged', s.on_hand, s.reserved, s.damaged)
            from stock s join item i on i.id = s.item join location l on l.id = s.location
-          where s.reserved > s.on_hand or s.reserved < 0 or s.damaged < 0
+          where s.reserved > s.on_hand or s.reserved < 0 or s.damaged < 0 or s.quality_hold < 0
           order by 1 limit 100",
     )
     .fetch_all(conn)
@@ -35,15 +35,17 @@ async fn stock_is_sum_of_movements(conn: &mut PgConnection) -> sqlx::Result<Inva
     let rows = sqlx::query_scalar("select count(*) from movement").fetch_one(&mut *conn).await?;
     let violations = sqlx::query_as(
         "with moved as (
-             select item, location, sum(quantity) as on_hand, sum(damaged) as damaged
+             select item, location, sum(quantity) as on_hand, sum(damaged) as damaged, sum(quality_hold) as held
                from movement group by item, location
          )
          select coalesce(i.sku, item::text) || '@' || coalesce(l.code, location::text),
-                format('%s on hand and %s damaged, but movements sum to %s and %s',
-                       coalesce(s.on_hand, 0), coalesce(s.damaged, 0), coalesce(m.on_hand, 0), coalesce(m.damaged, 0))
+                format('%s on hand, %s damaged, %s under quality hold, but movements sum to %s, %s, %s',
+                       coalesce(s.on_hand, 0), coalesce(s.damaged, 0), coalesce(s.quality_hold, 0),
+                       coalesce(m.on_hand, 0), coalesce(m.damaged, 0), coalesce(m.held, 0))
            from stock s full join moved m using (item, location)
            left join item i on i.id = item left join location l on l.id = location
           where coalesce(s.on_hand, 0) <> coalesce(m.on_hand, 0) or coalesce(s.damaged, 0) <> coalesce(m.damaged, 0)
+             or coalesce(s.quality_hold, 0) <> coalesce(m.held, 0)
           order by 1 limit 100",
     )
     .fetch_all(conn)

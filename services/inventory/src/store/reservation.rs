@@ -204,7 +204,7 @@ pub async fn fillable(conn: &mut PgConnection) -> sqlx::Result<Vec<(ItemId, Uuid
          )
          select queue.item, head.order_id
            from queue
-          cross join lateral (select sum(on_hand - reserved)::int8 as free from stock where stock.item = queue.item) s
+          cross join lateral (select sum(greatest(on_hand - reserved - safety, 0))::int8 as free from stock where stock.item = queue.item) s
           cross join lateral (select p.order_id from reservation_part p
                                where p.backordered > 0 and p.item = queue.item
                                order by p.item, p.priority, p.placed_at, p.order_id, p.line_no

@@ -24,8 +24,8 @@ pub async fn ensure(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<
 /// Levels by key. Rows are locked in key order, so that two batches that share items cannot deadlock.
 pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<Book> {
     let (items, locations) = columns(keys);
-    let rows: Vec<(i64, i32, i64, i64, i64)> = sqlx::query_as(
-        "select item, location, on_hand, reserved, damaged from stock
+    let rows: Vec<(i64, i32, i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "select item, location, on_hand, reserved, damaged, quality_hold, safety from stock
           where (item, location) in (select * from unnest($1::int8[], $2::int4[]))
           order by item, location
             for update",
@@ -34,8 +34,9 @@ pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<Bo
     .bind(locations)
     .fetch_all(conn)
     .await?;
-    Ok(Book::new(rows.into_iter().map(|(item, location, on_hand, reserved, damaged)| {
-        (StockKey { item: ItemId(item), location: LocationId(location) }, Level { on_hand, reserved, damaged })
+    Ok(Book::new(rows.into_iter().map(|(item, location, on_hand, reserved, damaged, quality_hold, safety)| {
+        let key = StockKey { item: ItemId(item), location: LocationId(location) };
+        (key, Level { on_hand, reserved, damaged, quality_hold, safety })
     })))
 }
 
@@ -43,7 +44,7 @@ pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<Bo
 pub async fn lock_free(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<FreeStock> {
     let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
     let rows = sqlx::query(
-        "select s.item, s.location, s.on_hand - s.reserved as free, l.rank, l.code
+        "select s.item, s.location, greatest(s.on_hand - s.reserved - s.safety, 0) as free, l.rank, l.code
            from stock s join location l on l.id = s.location
           where s.item = any($1)
           order by s.item, s.location
@@ -74,9 +75,10 @@ pub async fn write(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
     }
     let written = sqlx::query(
         "update stock s
-            set on_hand = s.on_hand + c.on_hand, reserved = s.reserved + c.reserved, damaged = s.damaged + c.damaged
-           from unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::int8[])
-                c (item, location, on_hand, reserved, damaged)
+            set on_hand = s.on_hand + c.on_hand, reserved = s.reserved + c.reserved, damaged = s.damaged + c.damaged,
+                quality_hold = s.quality_hold + c.quality_hold, safety = s.safety + c.safety
+           from unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[])
+                c (item, location, on_hand, reserved, damaged, quality_hold, safety)
           where s.item = c.item and s.location = c.location",
     )
     .bind(changes.iter().map(|(key, _)| key.item.0).collect::<Vec<_>>())
@@ -84,6 +86,8 @@ pub async fn write(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
     .bind(changes.iter().map(|(_, change)| change.on_hand).collect::<Vec<_>>())
     .bind(changes.iter().map(|(_, change)| change.reserved).collect::<Vec<_>>())
     .bind(changes.iter().map(|(_, change)| change.damaged).collect::<Vec<_>>())
+    .bind(changes.iter().map(|(_, change)| change.quality_hold).collect::<Vec<_>>())
+    .bind(changes.iter().map(|(_, change)| change.safety).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     if written.rows_affected() != changes.len() as u64 {
@@ -99,8 +103,9 @@ pub async fn page(
     location_id: Option<Uuid>,
     size: i64,
 ) -> sqlx::Result<Vec<NamedLevel>> {
-    let rows: Vec<(String, Uuid, i64, i64, i64, i64, i64)> = sqlx::query_as(
-        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged, coming.bought, coming.moved
+    let rows: Vec<LevelRow> = sqlx::query_as(
+        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged, s.quality_hold, s.safety, coming.bought,
+                coming.moved
            from stock s join item i on i.id = s.item join location l on l.id = s.location
           cross join lateral (select coalesce(sum(quantity) filter (where kind = 1), 0)::int8 as bought,
                                      coalesce(sum(quantity) filter (where kind = 2), 0)::int8 as moved
@@ -119,10 +124,13 @@ pub async fn page(
     Ok(rows.into_iter().map(named).collect())
 }
 
-fn named(
-    (sku, location_id, on_hand, reserved, damaged, incoming, in_transfer): (String, Uuid, i64, i64, i64, i64, i64),
-) -> NamedLevel {
-    NamedLevel { sku, location_id, level: Level { on_hand, reserved, damaged }, incoming, in_transfer }
+/// Sku, location, on hand, reserved, damaged, quality hold, safety, incoming, in transfer.
+type LevelRow = (String, Uuid, i64, i64, i64, i64, i64, i64, i64);
+
+fn named(row: LevelRow) -> NamedLevel {
+    let (sku, location_id, on_hand, reserved, damaged, quality_hold, safety, incoming, in_transfer) = row;
+    let level = Level { on_hand, reserved, damaged, quality_hold, safety };
+    NamedLevel { sku, location_id, level, incoming, in_transfer }
 }
 
 /// What there is of some items, by sku; those that do not exist are missing.
@@ -140,8 +148,9 @@ pub async fn of_items(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<
         .into_iter()
         .map(|(sku, is_service, waiting)| (sku, ItemStock { is_service, waiting, levels: Vec::new() }))
         .collect();
-    let rows: Vec<(String, Uuid, i64, i64, i64, i64, i64)> = sqlx::query_as(
-        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged, coming.bought, coming.moved
+    let rows: Vec<LevelRow> = sqlx::query_as(
+        "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged, s.quality_hold, s.safety, coming.bought,
+                coming.moved
            from item i join stock s on s.item = i.id join location l on l.id = s.location
           cross join lateral (select coalesce(sum(quantity) filter (where kind = 1), 0)::int8 as bought,
                                      coalesce(sum(quantity) filter (where kind = 2), 0)::int8 as moved

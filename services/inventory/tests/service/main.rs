@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the house of the tests is test code, though not within a test function")]
 
 mod backorders;
+mod buckets;
 mod expiry;
 mod goods;
 mod items;

@@ -1,9 +1,12 @@
 //! An order that is well formed and about to be placed.
 
+use crate::order::Hold;
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, ReservationPolicy};
 use pesan_api::r#type::v1::Address;
 use pesan_money::Currency;
 use rust_decimal::Decimal;
+use std::borrow::Cow;
+use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -35,7 +38,7 @@ pub struct Draft {
     pub order_id: Uuid,
     /// The caller's id of the request.
     pub request_id: Option<Uuid>,
-    /// SHA-256 of the request.
+    /// SHA-256 of the request without its id: tells a repeat from another order.
     pub request_hash: [u8; 32],
     /// Where it comes from.
     pub channel: String,
@@ -43,30 +46,46 @@ pub struct Draft {
     pub external_id: Option<String>,
     /// Who orders.
     pub buyer: Buyer,
-    /// Of all its amounts.
-    pub currency: Currency,
+    /// Of all its amounts; none: it has no amounts, and the channel's holds.
+    pub currency: Option<Currency>,
+    /// The caller named the currency; else it is the amounts', and must be the channel's.
+    pub currency_is_given: bool,
     /// 1 to 10,000.
     pub lines: Vec<DraftLine>,
+    /// Off the order as a whole.
+    pub order_discount: Discount,
     /// Where it goes; none: the customer's first address.
     pub ship_to: Option<Address>,
-    /// None: on account.
+    /// None: the channel's, else on account.
     pub payment_method: Option<PaymentMethod>,
     /// For a payment provider.
     pub payment_token: Option<PaymentToken>,
-    /// What to do about shortages.
-    pub reservation_policy: ReservationPolicy,
-    /// How it is shipped.
-    pub fulfilment_policy: FulfilmentPolicy,
+    /// What to do about shortages; none: the channel's, else backorder.
+    pub reservation_policy: Option<ReservationPolicy>,
+    /// How it is shipped; none: the channel's, else standard.
+    pub fulfilment_policy: Option<FulfilmentPolicy>,
     /// None: when it is recorded.
     pub placed_at: Option<OffsetDateTime>,
-    /// 0 to 9.
-    pub priority: i32,
+    /// 0 to 9; none: the channel's, else 5.
+    pub priority: Option<i32>,
+    /// From where to ship; none: the channel's, else from anywhere.
+    pub preferred_location_id: Option<Uuid>,
     /// Empty: the customer's.
     pub sales_rep: String,
     /// The trace it is placed in.
     pub traceparent: Option<String>,
-    /// Sums over the lines.
-    pub totals: Totals,
+}
+
+/// What is taken off an amount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discount {
+    /// Nothing.
+    #[default]
+    None,
+    /// So much, in whole minor units.
+    Amount(Decimal),
+    /// So many hundredths of a percent of it, rounded half-even to the minor unit: 1 to 10,000.
+    BasisPoints(i32),
 }
 
 /// A line to be placed; its number is its place, from 1.
@@ -78,12 +97,22 @@ pub struct DraftLine {
     pub description: String,
     /// 1 to 1,000,000,000.
     pub quantity: i64,
+    /// The price was given; else it is to be found in the price lists, and the amounts follow from it.
+    pub is_priced: bool,
     /// Of one base unit.
     pub unit_price: Decimal,
     /// unit_price × quantity, rounded half-even to the minor unit, once.
     pub line_total: Decimal,
-    /// 0 to line_total.
+    /// As it was asked for.
+    pub asked_discount: Discount,
+    /// 0 to line_total: what was asked for, and the line's part of the order's discount.
     pub discount: Decimal,
+    /// Of `discount`, the line's part of the order's.
+    pub order_discount: Decimal,
+    /// The list its price is of; none: it was given.
+    pub price_list: Option<Arc<str>>,
+    /// What the lists say of one unit, where they were asked.
+    pub list_price: Option<Decimal>,
     /// Not negative.
     pub tax: Decimal,
 }
@@ -115,19 +144,44 @@ impl Totals {
     }
 }
 
-/// A draft whose customer is known: ready to be written.
+/// A draft with all that it left open decided: ready to be measured by rules, and written.
 #[derive(Clone, Debug)]
 pub struct Ready<'a> {
     /// What was asked for.
     pub draft: &'a Draft,
     /// None for a guest.
     pub customer_id: Option<Uuid>,
+    /// Of all amounts.
+    pub currency: Currency,
+    /// The draft's, with every price and every discount.
+    pub lines: Cow<'a, [DraftLine]>,
+    /// Sums over the lines.
+    pub totals: Totals,
+    /// Of the discount, what is off the order as a whole.
+    pub order_discount: Decimal,
     /// The draft's or the customer's.
     pub ship_to: Address,
     /// Decided.
     pub payment_method: PaymentMethod,
+    /// Decided.
+    pub reservation_policy: ReservationPolicy,
+    /// Decided.
+    pub fulfilment_policy: FulfilmentPolicy,
+    /// Decided.
+    pub priority: i32,
+    /// The draft's or the channel's.
+    pub preferred_location_id: Option<Uuid>,
     /// The draft's or the customer's.
     pub sales_rep: String,
     /// The draft's or now.
     pub placed_at: OffsetDateTime,
+    /// Why it must wait. One with holds is not settled until the last one is lifted.
+    pub holds: Vec<Hold>,
+}
+
+impl Ready<'_> {
+    /// Of the newest event of the order once it is written: accepted, and each hold.
+    pub fn version(&self) -> i64 {
+        1 + self.holds.len() as i64
+    }
 }

@@ -84,6 +84,25 @@ pub enum Error {
     /// A fact that does not fit.
     #[error(transparent)]
     Unlawful(#[from] Unlawful),
+    // Capture.
+    /// The external id was used for something else.
+    #[error("the channel's external id was used before, for an order that differs in {}", .0.join(", "))]
+    ExternalIdReused(Vec<String>),
+    /// The channel takes no new orders.
+    #[error("the channel {0:?} is closed")]
+    ChannelClosed(String),
+    /// No channel has this code.
+    #[error("there is no channel {0:?}")]
+    ChannelNotFound(String),
+    /// No price list has this code.
+    #[error("there is no price list {0:?}")]
+    PriceListNotFound(String),
+    /// Lines, from 0, give no price, and no list has one.
+    #[error("lines without a price are in no price list that holds for the order")]
+    NoPrice(Vec<usize>),
+    /// Given prices of lines, from 0, are too far from the lists'.
+    #[error("given prices are further from the price lists' than the channel tolerates")]
+    PriceDeviation(Vec<(usize, String)>),
     /// The database.
     #[error("the database failed")]
     Database(sqlx::Error),
@@ -145,9 +164,10 @@ impl Error {
     /// The gRPC code, the stable reason, and when to try again.
     fn classify(&self) -> (Code, &'static str, Option<Duration>) {
         use Error::{
-            AlreadyShipped, Broken, Busy, CancellationPending, CancellationUnknown, Contention, CustomerNotFound,
-            Database, FilterTooBroad, HoldNotFound, Invalid, NotAllowed, NotShipped, NotWritten, OrderNotFound,
-            RequestIdReused, ReturnNotFound, ShuttingDown, Unlawful, VersionMismatch,
+            AlreadyShipped, Broken, Busy, CancellationPending, CancellationUnknown, ChannelClosed, ChannelNotFound,
+            Contention, CustomerNotFound, Database, ExternalIdReused, FilterTooBroad, HoldNotFound, Invalid, NoPrice,
+            NotAllowed, NotShipped, NotWritten, OrderNotFound, PriceDeviation, PriceListNotFound, RequestIdReused,
+            ReturnNotFound, ShuttingDown, Unlawful, VersionMismatch,
         };
         let soon = |millis| Some(Duration::from_millis(millis));
         match self {
@@ -173,6 +193,12 @@ impl Error {
             ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", soon(500)),
             Contention => (Code::Aborted, "RETRY", soon(50)),
             NotWritten => (Code::Unavailable, "NOT_WRITTEN", soon(500)),
+            ExternalIdReused(_) => (Code::AlreadyExists, "EXTERNAL_ID_REUSED", None),
+            ChannelClosed(_) => (Code::FailedPrecondition, "CHANNEL_CLOSED", None),
+            ChannelNotFound(_) => (Code::NotFound, "CHANNEL_NOT_FOUND", None),
+            PriceListNotFound(_) => (Code::NotFound, "PRICE_LIST_NOT_FOUND", None),
+            NoPrice(_) => (Code::FailedPrecondition, "NO_PRICE", None),
+            PriceDeviation(_) => (Code::FailedPrecondition, "PRICE_DEVIATION", None),
             Unlawful(_) | Database(_) | Broken(_) => (Code::Internal, "INTERNAL", None),
         }
     }
@@ -193,7 +219,12 @@ impl Error {
             return known.clone();
         } else if let Self::NotShipped { field, .. } = self {
             violations.add(field.clone(), self.to_string());
-        } else if let Self::RequestIdReused(fields) = self {
+        } else if let Self::NoPrice(places) = self {
+            let each = places.iter().map(|place| format!("lines[{place}].unit_price"));
+            each.for_each(|field| violations.add(field, "is required: no price list that holds has the item"));
+        } else if let Self::PriceDeviation(lines) = self {
+            lines.iter().for_each(|(place, what)| violations.add(format!("lines[{place}].unit_price"), what.as_str()));
+        } else if let Self::RequestIdReused(fields) | Self::ExternalIdReused(fields) = self {
             fields.iter().for_each(|field| violations.add(field.clone(), "differs from the order there is"));
         }
         violations

@@ -29,6 +29,7 @@ pub mod line;
 pub mod name;
 pub mod ops;
 pub mod order;
+pub mod price;
 pub mod quantities;
 pub mod rma;
 pub mod rpc;

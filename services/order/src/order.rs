@@ -170,6 +170,10 @@ pub struct Order {
     pub discount: Decimal,
     /// Σ taxes.
     pub tax: Decimal,
+    /// Of the discounts, what was off the order as a whole.
+    pub order_discount: Decimal,
+    /// From where to ship, if it can be.
+    pub preferred_location_id: Option<Uuid>,
     /// Its lines, by number; empty in a basic view.
     pub lines: Vec<OrderLine>,
     /// Why it waits.
@@ -195,6 +199,19 @@ pub struct OrderLine {
     pub discount: Decimal,
     /// Put on.
     pub tax: Decimal,
+    /// How its price came about.
+    pub agreed: AgreedPrice,
+}
+
+/// How the price of a line came about, as it was when the order was placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgreedPrice {
+    /// The list it is of; none: it was given.
+    pub price_list: Option<String>,
+    /// What the lists said of one unit, where they were asked.
+    pub list_price: Option<Decimal>,
+    /// Of the line's discount, its part of the order's.
+    pub order_discount: Decimal,
 }
 
 /// A reason to wait.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// Of an order that was placed.
 pub fn accepted(ready: &Ready<'_>, number: i64, customer_external_id: &str, segment: &str) -> pb::OrderAccepted {
     let draft = ready.draft;
-    let amount = |amount| money(draft.currency, amount);
+    let amount = |amount| money(ready.currency, amount);
     pb::OrderAccepted {
         order_id: draft.order_id.to_string(),
         number: order_number(number),
@@ -25,9 +25,9 @@ pub fn accepted(ready: &Ready<'_>, number: i64, customer_external_id: &str, segm
         segment: segment.to_owned(),
         sales_rep: ready.sales_rep.clone(),
         country: ready.ship_to.country.clone(),
-        currency_code: draft.currency.code().to_owned(),
+        currency_code: ready.currency.code().to_owned(),
         lines: (1..)
-            .zip(&draft.lines)
+            .zip(ready.lines.iter())
             .map(|(line_no, line)| pb::AcceptedLine {
                 line_no,
                 sku: line.sku.clone(),
@@ -36,9 +36,9 @@ pub fn accepted(ready: &Ready<'_>, number: i64, customer_external_id: &str, segm
                 discount: amount(line.discount),
             })
             .collect(),
-        gross: amount(draft.totals.gross),
-        discount: amount(draft.totals.discount),
-        tax: amount(draft.totals.tax),
+        gross: amount(ready.totals.gross),
+        discount: amount(ready.totals.discount),
+        tax: amount(ready.totals.tax),
     }
 }
 

@@ -38,6 +38,8 @@ pub fn order(order: &Order) -> pb::Order {
         priority: order.priority,
         sales_rep: order.sales_rep.clone(),
         quantities: Some(quantities(&order.head.standing.quantities)),
+        order_discount: amount(order.order_discount),
+        preferred_location_id: order.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
@@ -62,6 +64,9 @@ fn order_line(order: &Order, line: &OrderLine) -> pb::OrderLine {
                 shipped: allocation.shipped,
             })
             .collect(),
+        order_discount: amount(line.agreed.order_discount),
+        price_list: line.agreed.price_list.clone().unwrap_or_default(),
+        list_price: line.agreed.list_price.and_then(amount),
     }
 }
 

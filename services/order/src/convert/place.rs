@@ -1,13 +1,14 @@
 //! Reading orders to be placed.
 
 use crate::convert::address;
-use crate::draft::{Buyer, Draft, DraftLine, PaymentToken, Totals};
+use crate::draft::{Buyer, Discount, Draft, DraftLine, PaymentToken};
+use crate::price;
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, ReservationPolicy};
+use pesan_grpc::parse::{from_money, to_money};
 use pesan_grpc::{Violations, json};
-use pesan_money::{Currency, Money};
+use pesan_money::Currency;
 use prost::{Message as _, Name as _};
-use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -21,15 +22,18 @@ pub const MOST_UNITS: i64 = 1_000_000_000;
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn draft(order: pb::NewOrder, now: OffsetDateTime, traceparent: Option<String>) -> Result<Draft, Violations> {
+pub fn draft(mut order: pb::NewOrder, now: OffsetDateTime, traceparent: Option<String>) -> Result<Draft, Violations> {
     let mut v = Violations::new();
-    let request_hash = Sha256::digest(order.encode_to_vec()).into();
     let request_id = v.optional_uuid("request_id", &order.request_id);
-    channel(&mut v, &order.channel);
-    let external_id = Some(v.text("external_id", order.external_id, 0, 100)).filter(|text| !text.is_empty());
-    if order.request_id.is_empty() && external_id.is_none() {
+    if order.request_id.is_empty() && order.external_id.is_empty() {
         v.add("request_id", "is required where external_id is not given: it makes a repeat safe");
     }
+    // Without the request's id: the same order may be sent again under its external id alone.
+    order.request_id.clear();
+    let request_hash = Sha256::digest(order.encode_to_vec()).into();
+    let external_id =
+        Some(v.text("external_id", std::mem::take(&mut order.external_id), 0, 100)).filter(|text| !text.is_empty());
+    channel(&mut v, "channel", &order.channel);
     let buyer = match (order.customer_id.as_str(), order.customer_external_id.as_str()) {
         ("", "") => Buyer::Guest,
         ("", external) => Buyer::External(v.text("customer_external_id", external.to_owned(), 1, 100)),
@@ -39,27 +43,42 @@ pub fn draft(order: pb::NewOrder, now: OffsetDateTime, traceparent: Option<Strin
             Buyer::Guest
         }
     };
-    let currency = v.currency("currency_code", &order.currency_code);
-    let lines = lines(&mut v, order.lines, currency);
+    let currency_is_given = !order.currency_code.is_empty();
+    let currency = if currency_is_given {
+        v.currency("currency_code", &order.currency_code)
+    } else {
+        currency_of_amounts(&mut v, &order)
+    };
+    let can_judge_amounts = currency.is_some() || !currency_is_given;
+    let lines = lines(&mut v, order.lines, currency, can_judge_amounts);
+    let order_discount = match currency {
+        Some(currency) => {
+            let asked = (order.order_discount.as_ref(), order.order_discount_basis_points);
+            discount(&mut v, "order_discount", asked, currency)
+        }
+        None => basis_points(&mut v, "order_discount", order.order_discount_basis_points),
+    };
     let ship_to = order.ship_to.map(|ship_to| address(&mut v, "ship_to", ship_to));
     if ship_to.is_none() && buyer == Buyer::Guest {
         v.add("ship_to", "is required for a guest");
     }
-    let payment_method = payment_method(&mut v, order.payment_method, &buyer);
-    let payment_token = payment_token(&mut v, order.payment_token, payment_method);
-    let reservation_policy = match known::<ReservationPolicy>(&mut v, "reservation_policy", order.reservation_policy) {
-        Some(ReservationPolicy::Unspecified) | None => ReservationPolicy::Backorder,
-        Some(policy) => policy,
-    };
-    let fulfilment_policy = match known::<FulfilmentPolicy>(&mut v, "fulfilment_policy", order.fulfilment_policy) {
-        Some(FulfilmentPolicy::Unspecified) | None => FulfilmentPolicy::Standard,
-        Some(policy) => policy,
-    };
+    let payment_method = given(PaymentMethod::Unspecified, known(&mut v, "payment_method", order.payment_method));
+    if payment_method == Some(PaymentMethod::OnAccount) && buyer == Buyer::Guest {
+        v.add("payment_method", "must be PAYMENT_METHOD_PROVIDER for a guest");
+    }
+    let payment_token = Some(v.text("payment_token", order.payment_token, 0, 500)).filter(|token| !token.is_empty());
+    if let Some(method) = payment_method {
+        payment_token_fits(&mut v, method, payment_token.is_some());
+    }
+    let reservation_policy = known(&mut v, "reservation_policy", order.reservation_policy);
+    let fulfilment_policy = known(&mut v, "fulfilment_policy", order.fulfilment_policy);
     let placed_at = order.placed_at.as_ref().map(|placed_at| v.past_time("placed_at", Some(placed_at), now));
-    let priority = v.within("priority", order.priority.unwrap_or(5), 0, 9);
+    let priority = order.priority.map(|priority| v.within("priority", priority, 0, 9));
     let sales_rep = v.text("sales_rep", order.sales_rep, 0, 100);
-    let totals = totals(&mut v, &lines);
-    let Some(currency) = currency else { return Err(v) };
+    let preferred_location_id = v.optional_uuid("preferred_location_id", &order.preferred_location_id);
+    if let Err(amiss) = price::totals(&lines) {
+        v.add(amiss.field(), amiss.to_string());
+    }
     v.into_result(Draft {
         order_id: Uuid::now_v7(),
         request_id,
@@ -68,24 +87,45 @@ pub fn draft(order: pb::NewOrder, now: OffsetDateTime, traceparent: Option<Strin
         external_id,
         buyer,
         currency,
+        currency_is_given,
         lines,
+        order_discount,
         ship_to,
         payment_method,
-        payment_token,
-        reservation_policy,
-        fulfilment_policy,
+        payment_token: payment_token.map(PaymentToken),
+        reservation_policy: given(ReservationPolicy::Unspecified, reservation_policy),
+        fulfilment_policy: given(FulfilmentPolicy::Unspecified, fulfilment_policy),
         placed_at,
         priority,
+        preferred_location_id,
         sales_rep,
         traceparent,
-        totals,
     })
 }
 
-fn channel(v: &mut Violations, channel: &str) {
+/// An enum value that says something.
+pub(super) fn given<E: PartialEq>(unspecified: E, value: Option<E>) -> Option<E> {
+    value.filter(|value| *value != unspecified)
+}
+
+/// The currency of the first amount there is.
+fn currency_of_amounts(v: &mut Violations, order: &pb::NewOrder) -> Option<Currency> {
+    let amounts = order.lines.iter().enumerate().flat_map(|(i, line)| {
+        [("unit_price", &line.unit_price), ("discount", &line.discount), ("tax", &line.tax)]
+            .into_iter()
+            .filter_map(move |(field, amount)| Some((Some(i), field, amount.as_ref()?)))
+    });
+    let off_the_order = order.order_discount.iter().map(|amount| (None, "order_discount", amount));
+    let (i, field, amount) = amounts.chain(off_the_order).next()?;
+    let field = i.map_or_else(|| field.to_owned(), |i| format!("lines[{i}].{field}"));
+    v.currency(&format!("{field}.currency_code"), &amount.currency_code)
+}
+
+/// The name of a channel.
+pub fn channel(v: &mut Violations, field: &str, channel: &str) {
     let is_name = channel.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !is_name || channel.is_empty() || channel.len() > 40 {
-        v.add("channel", "must have 1 to 40 lower-case letters, digits and dashes");
+        v.add(field, "must have 1 to 40 lower-case letters, digits and dashes");
     }
 }
 
@@ -98,56 +138,93 @@ pub fn known<E: TryFrom<i32>>(v: &mut Violations, field: &str, number: i32) -> O
     value
 }
 
-fn payment_method(v: &mut Violations, number: i32, buyer: &Buyer) -> Option<PaymentMethod> {
-    let is_guest = *buyer == Buyer::Guest;
-    match known::<PaymentMethod>(v, "payment_method", number)? {
-        PaymentMethod::Unspecified | PaymentMethod::OnAccount if is_guest => {
-            v.add("payment_method", "must be PAYMENT_METHOD_PROVIDER for a guest");
-            None
-        }
-        PaymentMethod::Unspecified => Some(PaymentMethod::OnAccount),
-        method => Some(method),
-    }
-}
-
-fn payment_token(v: &mut Violations, token: String, method: Option<PaymentMethod>) -> Option<PaymentToken> {
-    match method {
-        Some(PaymentMethod::Provider) => Some(PaymentToken(v.text("payment_token", token, 1, 500))),
-        None => None, // the method is wrong already
-        Some(_) if token.is_empty() => None,
-        Some(_) => {
+/// A payment provider needs a token, and nobody else may have one.
+pub fn payment_token_fits(v: &mut Violations, method: PaymentMethod, is_there: bool) {
+    match (method, is_there) {
+        (PaymentMethod::Provider, false) => v.add("payment_token", "is required"),
+        (PaymentMethod::OnAccount | PaymentMethod::Unspecified, true) => {
             v.add("payment_token", "must be empty unless payment_method is PAYMENT_METHOD_PROVIDER");
-            None
+        }
+        (PaymentMethod::Provider, true) | (PaymentMethod::OnAccount | PaymentMethod::Unspecified, false) => {}
+    }
+}
+
+/// A discount, as an amount or as a share.
+fn discount(
+    v: &mut Violations,
+    field: &str,
+    asked: (Option<&pesan_api::r#type::v1::Money>, i32),
+    currency: Currency,
+) -> Discount {
+    let (amount, share) = asked;
+    match (amount, basis_points(v, field, share)) {
+        (None, share) => share,
+        (Some(_), Discount::BasisPoints(_)) => {
+            v.add(format!("{field}_basis_points"), format!("must be 0 where {field} is given"));
+            Discount::None
+        }
+        (amount, _) => {
+            let amount = v.amount_or_zero(field, amount, currency);
+            if amount.is_zero() { Discount::None } else { Discount::Amount(amount) }
         }
     }
 }
 
-fn lines(v: &mut Violations, lines: Vec<pb::NewOrderLine>, currency: Option<Currency>) -> Vec<DraftLine> {
+fn basis_points(v: &mut Violations, field: &str, share: i32) -> Discount {
+    if share == 0 {
+        return Discount::None;
+    }
+    Discount::BasisPoints(v.within(&format!("{field}_basis_points"), share, 1, 10_000))
+}
+
+fn lines(
+    v: &mut Violations,
+    lines: Vec<pb::NewOrderLine>,
+    currency: Option<Currency>,
+    can_judge_amounts: bool,
+) -> Vec<DraftLine> {
     if lines.is_empty() || lines.len() > MOST_LINES {
         v.add("lines", format!("must have 1 to {MOST_LINES} entries, not {}", lines.len()));
         return Vec::new();
     }
-    lines.into_iter().enumerate().map(|(i, line)| read_line(v, i, line, currency)).collect()
+    let read = |(i, line)| read_line(v, i, line, currency, can_judge_amounts);
+    lines.into_iter().enumerate().map(read).collect()
 }
 
-fn read_line(v: &mut Violations, i: usize, line: pb::NewOrderLine, currency: Option<Currency>) -> DraftLine {
+fn read_line(
+    v: &mut Violations,
+    i: usize,
+    line: pb::NewOrderLine,
+    currency: Option<Currency>,
+    can_judge_amounts: bool,
+) -> DraftLine {
     // Most lines are right: paths are made only for those that are not.
     let mut own = Violations::new();
     let sku = own.text("sku", line.sku, 1, 100);
     let description = own.text("description", line.description, 0, 500);
     let quantity = own.within("quantity", line.quantity, 1, MOST_UNITS);
-    let mut draft = DraftLine { sku, description, quantity, ..DraftLine::default() };
-    // Amounts cannot be judged without the currency.
-    if let Some(currency) = currency {
-        let unit_price = own.price("unit_price", line.unit_price.as_ref(), currency).unwrap_or_default();
-        let line_total =
-            if own.is_empty() { line_total(&mut own, currency, unit_price, quantity) } else { Decimal::ZERO };
-        let discount = own.amount_or_zero("discount", line.discount.as_ref(), currency);
-        if discount > line_total && own.is_empty() {
-            own.add("discount", format!("must not be more than the line total, {line_total}"));
+    let is_priced = line.unit_price.is_some();
+    let mut draft = DraftLine { sku, description, quantity, is_priced, ..DraftLine::default() };
+    match currency {
+        Some(currency) => {
+            let asked = (line.discount.as_ref(), line.discount_basis_points);
+            draft.asked_discount = discount(&mut own, "discount", asked, currency);
+            if is_priced {
+                draft.unit_price = own.price("unit_price", line.unit_price.as_ref(), currency).unwrap_or_default();
+            }
+            draft.tax = own.amount_or_zero("tax", line.tax.as_ref(), currency);
+            if is_priced
+                && own.is_empty()
+                && let Err(amiss) = price::complete_line(currency, &mut draft)
+            {
+                own.add(amiss.field(), amiss.to_string());
+            }
         }
-        let tax = own.amount_or_zero("tax", line.tax.as_ref(), currency);
-        draft = DraftLine { unit_price, line_total, discount, tax, ..draft };
+        // Amounts cannot be judged without the currency; but there may be none.
+        None if can_judge_amounts => {
+            draft.asked_discount = basis_points(&mut own, "discount", line.discount_basis_points);
+        }
+        None => {}
     }
     for violation in own.as_slice() {
         v.add(format!("lines[{i}].{}", violation.field), violation.description.clone());
@@ -155,65 +232,43 @@ fn read_line(v: &mut Violations, i: usize, line: pb::NewOrderLine, currency: Opt
     draft
 }
 
-fn line_total(v: &mut Violations, currency: Currency, unit_price: Decimal, quantity: i64) -> Decimal {
-    let total = Money::line_total(currency, unit_price, quantity);
-    match total.and_then(|total| total.to_units_nanos().map(|_| total.amount)) {
-        Ok(amount) => amount,
-        Err(_) => {
-            v.add("quantity", "makes the line total too large");
-            Decimal::ZERO
-        }
-    }
-}
-
-/// Sums that fit their proto form, and so every share of them does.
-fn totals(v: &mut Violations, lines: &[DraftLine]) -> Totals {
-    let most = Decimal::from(i64::MAX);
-    match Totals::of(lines).filter(|totals| totals.gross + totals.tax < most) {
-        Some(totals) => totals,
-        None => {
-            v.add("lines", "add up to more than an amount can hold");
-            Totals::default()
-        }
-    }
-}
-
-/// The fields in which a draft asks for something else than the order there is. Fields the draft leaves to be filled in
-/// are taken to agree.
+/// The fields in which a draft asks for something else than the order there is. Fields that the draft leaves to be filled
+/// in are taken to agree. None where it asks for the same in other words: its customer by the other id.
 pub fn differing_fields(draft: &Draft, order: &pb::Order) -> Vec<String> {
     let given = |text: &str, known: &str| if text.is_empty() { known.to_owned() } else { text.to_owned() };
-    let line = |line: &DraftLine| pb::NewOrderLine {
-        sku: line.sku.clone(),
-        description: line.description.clone(),
-        quantity: line.quantity,
-        unit_price: super::money(draft.currency, line.unit_price),
-        discount: super::money(draft.currency, line.discount),
-        tax: super::money(draft.currency, line.tax),
-    };
+    let currency = draft.currency.map_or_else(|| order.currency_code.clone(), |currency| currency.code().to_owned());
+    let lines = draft.lines.iter().enumerate().map(|(i, line)| asked_line(draft, line, order.lines.get(i)));
     let (customer_id, customer_external_id) = match &draft.buyer {
         Buyer::Guest => (String::new(), String::new()),
         Buyer::Id(id) => (id.to_string(), order.customer_external_id.clone()),
         Buyer::External(external_id) => (order.customer_id.clone(), external_id.clone()),
     };
+    let order_discount = match (draft.order_discount, draft.currency) {
+        (Discount::Amount(amount), Some(currency)) => super::money(currency, amount),
+        (Discount::Amount(_) | Discount::BasisPoints(_), _) => order.order_discount.clone(),
+        (Discount::None, _) => None,
+    };
     let asked = pb::NewOrder {
-        request_id: String::new(),
         channel: draft.channel.clone(),
         external_id: draft.external_id.clone().unwrap_or_default(),
         customer_id,
         customer_external_id,
-        currency_code: draft.currency.code().to_owned(),
-        lines: draft.lines.iter().map(line).collect(),
+        currency_code: currency,
+        lines: lines.collect(),
         ship_to: draft.ship_to.clone().or_else(|| order.ship_to.clone()),
         payment_method: draft.payment_method.map_or(order.payment_method, i32::from),
-        payment_token: String::new(),
-        reservation_policy: draft.reservation_policy.into(),
-        fulfilment_policy: draft.fulfilment_policy.into(),
+        reservation_policy: draft.reservation_policy.map_or(order.reservation_policy, i32::from),
+        fulfilment_policy: draft.fulfilment_policy.map_or(order.fulfilment_policy, i32::from),
         placed_at: draft.placed_at.map(pesan_grpc::parse::to_timestamp).or(order.placed_at),
-        priority: Some(draft.priority),
+        priority: Some(draft.priority.unwrap_or(order.priority)),
         sales_rep: given(&draft.sales_rep, &order.sales_rep),
+        order_discount: not_nothing(order_discount),
+        preferred_location_id: draft
+            .preferred_location_id
+            .map_or_else(|| order.preferred_location_id.clone(), |id| id.to_string()),
+        ..pb::NewOrder::default()
     };
     let there = pb::NewOrder {
-        request_id: String::new(),
         channel: order.channel.clone(),
         external_id: order.external_id.clone(),
         customer_id: order.customer_id.clone(),
@@ -222,29 +277,64 @@ pub fn differing_fields(draft: &Draft, order: &pb::Order) -> Vec<String> {
         lines: order.lines.iter().map(placed_line).collect(),
         ship_to: order.ship_to.clone(),
         payment_method: order.payment_method,
-        payment_token: String::new(),
         reservation_policy: order.reservation_policy,
         fulfilment_policy: order.fulfilment_policy,
         placed_at: order.placed_at,
         priority: Some(order.priority),
         sales_rep: order.sales_rep.clone(),
+        order_discount: not_nothing(order.order_discount.clone()),
+        preferred_location_id: order.preferred_location_id.clone(),
+        ..pb::NewOrder::default()
     };
     let name = pb::NewOrder::full_name();
     let mut fields = json::differing_fields(&name, &there.encode_to_vec(), &asked.encode_to_vec());
-    if fields.is_empty() {
+    if fields.is_empty() && draft.payment_token.is_some() {
         // The bodies differ, but not in what is kept of them.
         fields.push("payment_token".to_owned());
     }
     fields
 }
 
+fn asked_line(draft: &Draft, line: &DraftLine, placed: Option<&pb::OrderLine>) -> pb::NewOrderLine {
+    let placed = placed.map(placed_line).unwrap_or_default();
+    let amount = |amount| draft.currency.and_then(|currency| super::money(currency, amount));
+    pb::NewOrderLine {
+        sku: line.sku.clone(),
+        description: line.description.clone(),
+        quantity: line.quantity,
+        unit_price: if line.is_priced { amount(line.unit_price) } else { placed.unit_price },
+        discount: match line.asked_discount {
+            Discount::None => None,
+            Discount::Amount(discount) => not_nothing(amount(discount)),
+            Discount::BasisPoints(_) if line.is_priced => not_nothing(amount(line.discount)),
+            Discount::BasisPoints(_) => placed.discount,
+        },
+        tax: not_nothing(amount(line.tax)),
+        discount_basis_points: 0,
+    }
+}
+
+/// What was asked for, as far as the line that came of it tells.
 fn placed_line(line: &pb::OrderLine) -> pb::NewOrderLine {
+    let own_discount = match (&line.discount, &line.order_discount) {
+        (Some(discount), Some(part)) => {
+            let own = from_money(discount).and_then(|discount| discount.checked_sub(from_money(part)?));
+            own.ok().and_then(|own| to_money(&own))
+        }
+        (discount, _) => discount.clone(),
+    };
     pb::NewOrderLine {
         sku: line.sku.clone(),
         description: line.description.clone(),
         quantity: line.quantities.as_ref().map_or(0, |q| q.ordered),
         unit_price: line.unit_price.clone(),
-        discount: line.discount.clone(),
-        tax: line.tax.clone(),
+        discount: not_nothing(own_discount),
+        tax: not_nothing(line.tax.clone()),
+        discount_basis_points: 0,
     }
+}
+
+/// An amount; none for zero, so that both ways to say nothing are the same.
+fn not_nothing(money: Option<pesan_api::r#type::v1::Money>) -> Option<pesan_api::r#type::v1::Money> {
+    money.filter(|money| money.units != 0 || money.nanos != 0)
 }

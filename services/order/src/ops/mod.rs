@@ -6,6 +6,7 @@ pub mod hold;
 pub mod place;
 pub mod proof;
 pub mod read;
+pub mod ready;
 pub mod returns;
 pub mod saga;
 pub mod settings;

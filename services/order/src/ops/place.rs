@@ -2,21 +2,21 @@
 //! a handful of statements. What is new is handed to the saga as soon as it is durable.
 
 use crate::convert;
-use crate::customer::Customer;
-use crate::draft::{Buyer, Draft, Ready};
+use crate::draft::{Draft, Ready};
 use crate::error::Error;
 use crate::ops::Books;
+use crate::ops::ready::{Customers, customers_of, make_ready};
 use crate::ops::saga::{Job, Saga};
 use crate::settlement::{Work, WorkLine};
 use crate::store;
 use crate::store::place::Known;
 use futures::FutureExt as _;
-use pesan_api::order::v1::PaymentMethod;
+use pesan_api::order::v1 as pb;
 use pesan_batch::{Coalescer, Limits};
 use pesan_feed::NewEvent;
 use prost::Message as _;
 use sqlx::PgConnection;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,8 @@ const LIMITS: Limits = Limits { items: 256, weight: 20_000, queue: 4096, workers
 pub struct Placed {
     /// The order.
     pub order_id: Uuid,
+    /// N of "SO-N".
+    pub number: i64,
     /// It was there before.
     pub existed: bool,
 }
@@ -78,11 +80,12 @@ async fn place(books: &Books, saga: &Saga, drafts: &[Draft]) -> Vec<Result<Place
 async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Result<Placed, Error>>, Error> {
     let now = books.clock.now();
     let mut tx = store::begin(&books.pool).await?;
+    let settings = books.settings.current(&mut tx).await?;
     let customers = customers_of(&mut tx, drafts).await?;
     let mut outcomes: Vec<Option<Result<Placed, Error>>> = Vec::with_capacity(drafts.len());
     let mut ready = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        match make_ready(draft, &customers, now) {
+        match make_ready(draft, &customers, &settings, now) {
             Ok(one) => {
                 ready.push(one);
                 outcomes.push(None);
@@ -96,11 +99,13 @@ async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Resul
     let numbers = store::place::insert_orders(&mut tx, &ready, now).await?;
     let (new, old): (Vec<Ready<'_>>, Vec<Ready<'_>>) =
         ready.into_iter().partition(|r| numbers.contains_key(&r.draft.order_id));
-    let jobs = write_new(&mut tx, books, saga, &new, &numbers, &customers, now).await?;
-    let mut known = match_known(&mut tx, &old).await?;
+    let (jobs, waits_in_database) = write_new(&mut tx, books, saga, &new, &numbers, &customers, now).await?;
+    // Also those that would be refused today: the order may be there since before the settings were such.
+    let refused = drafts.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_some()).map(|(draft, _)| draft);
+    let mut known = match_known(&mut tx, old.iter().map(|r| r.draft).chain(refused).collect()).await?;
     tx.commit().await?;
     books.feed.wake();
-    if jobs.len() < new.len() {
+    if waits_in_database {
         saga.nudge();
     }
     saga.hand_over(jobs);
@@ -108,80 +113,16 @@ async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Resul
     Ok(drafts
         .iter()
         .zip(outcomes)
-        .map(|(draft, outcome)| match outcome {
-            Some(refused) => refused,
-            None if numbers.contains_key(&draft.order_id) => Ok(Placed { order_id: draft.order_id, existed: false }),
-            None => known.remove(&draft.order_id).unwrap_or(Err(Error::Contention)),
+        .map(|(draft, outcome)| match (outcome, numbers.get(&draft.order_id)) {
+            (Some(refused), _) => known.remove(&draft.order_id).filter(is_known).unwrap_or(refused),
+            (None, Some(number)) => Ok(Placed { order_id: draft.order_id, number: *number, existed: false }),
+            (None, None) => known.remove(&draft.order_id).unwrap_or(Err(Error::Contention)),
         })
         .collect())
 }
 
-/// The customers that drafts name, by both of their ids.
-struct Customers {
-    by_id: HashMap<Uuid, Customer>,
-    ids: HashMap<String, Uuid>,
-}
-
-impl Customers {
-    fn of(&self, buyer: &Buyer) -> Option<&Customer> {
-        match buyer {
-            Buyer::Guest => None,
-            Buyer::Id(id) => self.by_id.get(id),
-            Buyer::External(external_id) => self.by_id.get(self.ids.get(external_id)?),
-        }
-    }
-}
-
-async fn customers_of(conn: &mut PgConnection, drafts: &[Draft]) -> Result<Customers, Error> {
-    let (mut ids, mut external_ids) = (HashSet::new(), HashSet::new());
-    for draft in drafts {
-        match &draft.buyer {
-            Buyer::Guest => {}
-            Buyer::Id(id) => drop(ids.insert(*id)),
-            Buyer::External(external_id) => drop(external_ids.insert(external_id.as_str())),
-        }
-    }
-    let ids: Vec<Uuid> = ids.into_iter().collect();
-    let external_ids: Vec<&str> = external_ids.into_iter().collect();
-    let found = if ids.is_empty() && external_ids.is_empty() {
-        Vec::new()
-    } else {
-        store::customer::find(conn, &ids, &external_ids).await?
-    };
-    let ids = found.iter().map(|c| (c.details.external_id.clone(), c.customer_id)).collect();
-    Ok(Customers { by_id: found.into_iter().map(|c| (c.customer_id, c)).collect(), ids })
-}
-
-/// Completes a draft with what its customer's record says.
-fn make_ready<'a>(draft: &'a Draft, customers: &Customers, now: OffsetDateTime) -> Result<Ready<'a>, Error> {
-    let customer = customers.of(&draft.buyer);
-    match &draft.buyer {
-        Buyer::Guest => {}
-        Buyer::Id(_) if customer.is_none() => return Err(Error::invalid("customer_id", "is no customer")),
-        Buyer::External(_) if customer.is_none() => {
-            return Err(Error::invalid("customer_external_id", "is no customer: upsert the customer first"));
-        }
-        Buyer::Id(_) | Buyer::External(_) => {}
-    }
-    let first_address = || customer.and_then(|c| c.details.addresses.first().cloned());
-    let Some(ship_to) = draft.ship_to.clone().or_else(first_address) else {
-        return Err(Error::invalid("ship_to", "is required: the customer has no address"));
-    };
-    let sales_rep = match draft.sales_rep.as_str() {
-        "" => customer.map(|c| c.details.sales_rep.clone()).unwrap_or_default(),
-        own => own.to_owned(),
-    };
-    Ok(Ready {
-        draft,
-        customer_id: customer.map(|c| c.customer_id),
-        ship_to,
-        payment_method: draft.payment_method.unwrap_or(PaymentMethod::OnAccount),
-        sales_rep,
-        placed_at: draft.placed_at.unwrap_or(now),
-    })
-}
-
-/// Writes lines, jobs and events of new orders; the jobs that this process takes itself.
+/// Writes lines, holds, jobs and events of new orders; the jobs that this process takes itself, and whether there are
+/// others.
 async fn write_new(
     conn: &mut PgConnection,
     books: &Books,
@@ -190,13 +131,14 @@ async fn write_new(
     numbers: &HashMap<Uuid, i64>,
     customers: &Customers,
     now: OffsetDateTime,
-) -> Result<Vec<Job>, Error> {
+) -> Result<(Vec<Job>, bool), Error> {
     if new.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), false));
     }
-    let drafts: Vec<&Draft> = new.iter().map(|r| r.draft).collect();
-    store::place::insert_lines(conn, &drafts).await?;
+    store::place::insert_lines(conn, new).await?;
+    store::place::insert_agreed_prices(conn, new).await?;
     let mut events = Vec::with_capacity(new.len());
+    let mut holds = Vec::new();
     let mut jobs = Vec::with_capacity(new.len());
     let mut due_at = Vec::with_capacity(new.len());
     for ready in new {
@@ -209,18 +151,32 @@ async fn write_new(
         let fact = convert::events::accepted(ready, number, external_id, segment);
         let event = NewEvent::new(draft.order_id, 1, &fact, ready.placed_at).of_journey(draft.order_id);
         events.push(event.in_trace(draft.traceparent.as_deref()));
+        for (version, hold) in (2..).zip(&ready.holds) {
+            let fact = pb::OrderHeld { order_id: draft.order_id.to_string(), hold: Some(convert::orders::hold(hold)) };
+            let event = NewEvent::new(draft.order_id, version, &fact, now).of_journey(draft.order_id);
+            events.push(event.in_trace(draft.traceparent.as_deref()));
+            holds.push((draft.order_id, hold.clone()));
+        }
+        if !ready.holds.is_empty() {
+            continue; // lifting the last hold starts it
+        }
         let room = saga.room(draft.lines.len());
         due_at.push(if room.is_some() { now + books.patience.lease } else { now });
         jobs.push((work(ready, number), room));
     }
-    store::place::insert_jobs(conn, &jobs.iter().map(|(work, _)| work).collect::<Vec<_>>(), &due_at).await?;
+    store::hold::insert(conn, &holds).await?;
+    if !jobs.is_empty() {
+        store::place::insert_jobs(conn, &jobs.iter().map(|(work, _)| work).collect::<Vec<_>>(), &due_at).await?;
+    }
     pesan_feed::append(conn, &events).await?;
-    Ok(jobs.into_iter().filter_map(|(work, room)| Some(Job { work, _room: Some(room?) })).collect())
+    let waits_in_database = jobs.iter().any(|(_, room)| room.is_none());
+    let jobs = jobs.into_iter().filter_map(|(work, room)| Some(Job { work, _room: Some(room?) })).collect();
+    Ok((jobs, waits_in_database))
 }
 
 fn work(ready: &Ready<'_>, number: i64) -> Work {
     let draft = ready.draft;
-    let lines = (1..).zip(&draft.lines).map(|(line_no, line)| WorkLine {
+    let lines = (1..).zip(ready.lines.iter()).map(|(line_no, line)| WorkLine {
         line_no,
         sku: line.sku.clone(),
         quantity: line.quantity,
@@ -232,12 +188,12 @@ fn work(ready: &Ready<'_>, number: i64) -> Work {
         order_id: draft.order_id,
         number,
         customer_id: ready.customer_id,
-        currency: draft.currency,
+        currency: ready.currency,
         payment_method: ready.payment_method,
         payment_token: draft.payment_token.clone(),
-        reservation_policy: draft.reservation_policy,
-        fulfilment_policy: draft.fulfilment_policy,
-        priority: draft.priority,
+        reservation_policy: ready.reservation_policy,
+        fulfilment_policy: ready.fulfilment_policy,
+        priority: ready.priority,
         placed_at: ready.placed_at,
         traceparent: draft.traceparent.clone(),
         ship_to: ready.ship_to.encode_to_vec(),
@@ -246,32 +202,49 @@ fn work(ready: &Ready<'_>, number: i64) -> Work {
     }
 }
 
+/// True where an order was there, or was not to be asked for in this way.
+fn is_known(outcome: &Result<Placed, Error>) -> bool {
+    !matches!(outcome, Err(Error::Contention))
+}
+
 /// Finds the orders there are for drafts that are not new, by the ids the drafts would have had.
 async fn match_known(
     conn: &mut PgConnection,
-    old: &[Ready<'_>],
+    drafts: Vec<&Draft>,
 ) -> Result<HashMap<Uuid, Result<Placed, Error>>, Error> {
-    if old.is_empty() {
+    if drafts.is_empty() {
         return Ok(HashMap::new());
     }
-    let drafts: Vec<&Draft> = old.iter().map(|r| r.draft).collect();
     let known = store::place::find_known(conn, &drafts).await?;
     let by_request: HashMap<Uuid, &Known> = known.iter().filter_map(|k| Some((k.request_id?, k))).collect();
     let by_external: HashMap<(&str, &str), &Known> =
         known.iter().filter_map(|k| Some(((k.channel.as_str(), k.external_id.as_deref()?), k))).collect();
-    let mut outcomes = HashMap::with_capacity(old.len());
+    let mut matches = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        let same_request = draft.request_id.and_then(|id| by_request.get(&id));
-        let same_external = draft.external_id.as_deref().and_then(|id| by_external.get(&(draft.channel.as_str(), id)));
-        let outcome = match (same_request, same_external) {
-            (Some(known), _) if known.request_hash != draft.request_hash => {
-                let order = super::whole_order(conn, known.order_id).await?;
-                Err(Error::RequestIdReused(convert::place::differing_fields(draft, &order)))
-            }
-            (Some(known), _) | (None, Some(known)) => Ok(Placed { order_id: known.order_id, existed: true }),
-            (None, None) => Err(Error::Contention),
-        };
-        outcomes.insert(draft.order_id, outcome);
+        let same_request = draft.request_id.and_then(|id| by_request.get(&id).copied());
+        let same_external =
+            draft.external_id.as_deref().and_then(|id| by_external.get(&(draft.channel.as_str(), id)).copied());
+        matches.push((draft, same_request.is_some(), same_request.or(same_external)));
     }
-    Ok(outcomes)
+    // Whoever asks for something else is told in which fields: the orders there are, read all at once.
+    let is_other = |draft: &Draft, known: &Known| known.request_hash != draft.request_hash;
+    let others: Vec<Uuid> = matches
+        .iter()
+        .filter_map(|(draft, _, known)| known.filter(|k| is_other(draft, k)).map(|k| k.order_id))
+        .collect();
+    let orders = if others.is_empty() { HashMap::new() } else { store::read::orders(conn, &others, true).await? };
+    let differing = |draft: &Draft, known: &Known| {
+        let order = orders.get(&known.order_id).map(convert::orders::order);
+        order.map(|order| convert::place::differing_fields(draft, &order)).unwrap_or_default()
+    };
+    let outcome = |draft: &Draft, by_request: bool, known: Option<&Known>| {
+        let known = known.ok_or(Error::Contention)?;
+        let fields = if is_other(draft, known) { differing(draft, known) } else { Vec::new() };
+        match (fields.is_empty(), by_request) {
+            (true, _) => Ok(Placed { order_id: known.order_id, number: known.number, existed: true }),
+            (false, true) => Err(Error::RequestIdReused(fields)),
+            (false, false) => Err(Error::ExternalIdReused(fields)),
+        }
+    };
+    Ok(matches.into_iter().map(|(draft, by, known)| (draft.order_id, outcome(draft, by, known))).collect())
 }

@@ -7,6 +7,7 @@
 
 use crate::channel::Channels;
 use crate::error::Error;
+use crate::price::PriceBook;
 use crate::store;
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -38,6 +39,8 @@ pub struct Settings {
     versions: HashMap<String, i64>,
     /// Where orders come from.
     pub channels: Arc<Channels>,
+    /// What items cost.
+    pub prices: Arc<PriceBook>,
 }
 
 impl Settings {
@@ -62,6 +65,9 @@ impl Cache {
         let mut now = Settings::clone(&known);
         if known.is_newer(Part::Channels, &versions) {
             now.channels = Arc::new(Channels::of(store::channel::all(conn).await?));
+        }
+        if known.is_newer(Part::Prices, &versions) {
+            now.prices = Arc::new(store::price::book(conn, &known.prices).await?);
         }
         now.versions = versions;
         let now = Arc::new(now);

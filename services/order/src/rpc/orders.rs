@@ -141,7 +141,7 @@ impl OrderService for Orders {
             let ids: Vec<Uuid> = placed.iter().flatten().map(|placed| placed.order_id).collect();
             let orders = ops::read::by_ids(&books, &ids, full).await?;
             let results = placed.into_iter().map(|outcome| match outcome {
-                Ok(Placed { order_id, existed }) => pb::PlaceOrderResult {
+                Ok(Placed { order_id, existed, .. }) => pb::PlaceOrderResult {
                     outcome: orders.get(&order_id).cloned().map(pb::place_order_result::Outcome::Order),
                     already_existed: existed,
                 },

@@ -10,6 +10,7 @@ pub mod line;
 pub mod listing;
 pub mod order;
 pub mod place;
+pub mod price;
 pub mod proof;
 pub mod read;
 pub mod rma;

@@ -1,6 +1,6 @@
 //! Writing new orders.
 
-use crate::draft::{Draft, PaymentToken, Ready};
+use crate::draft::{Draft, DraftLine, PaymentToken, Ready};
 use crate::error::Error;
 use crate::search;
 use crate::settlement::Work;
@@ -23,20 +23,22 @@ pub async fn insert_orders(
     let rows = sqlx::query(
         "insert into orders (order_id, channel, external_id, request_id, request_hash, customer_id, currency, ship_to,
                              payment_method, reservation_policy, fulfilment_policy, payment_token, priority, sales_rep,
-                             placed_at, recorded_at, traceparent, line_count, gross, discount, tax, ordered, country,
-                             ship_email, version)
-         select o.*, 1
+                             placed_at, recorded_at, traceparent, line_count, gross, discount, tax, ordered, version,
+                             holds, preferred_location_id, order_discount, has_agreed_prices, country, ship_email)
+         select o.*
            from (select order_id, channel, external_id, request_id, request_hash, customer_id, currency, ship_to,
                         payment_method, reservation_policy, fulfilment_policy, payment_token, priority, sales_rep,
-                        placed_at, $22::timestamptz, traceparent, line_count, gross, discount, tax, ordered, country,
-                        ship_email
+                        placed_at, $22::timestamptz, traceparent, line_count, gross, discount, tax, ordered, version,
+                        holds, preferred_location_id, order_discount, has_agreed_prices, country, ship_email
                    from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], $6::uuid[], $7::text[],
                                $8::bytea[], $9::int2[], $10::int2[], $11::int2[], $12::text[], $13::int2[], $14::text[],
                                $15::timestamptz[], $16::text[], $17::int4[], $18::numeric[], $19::numeric[],
-                               $20::numeric[], $21::int8[], $23::text[], $24::text[]) with ordinality
+                               $20::numeric[], $21::int8[], $23::int8[], $24::int4[], $25::uuid[], $26::numeric[],
+                               $27::bool[], $28::text[], $29::text[]) with ordinality
                         as o (order_id, channel, external_id, request_id, request_hash, customer_id, currency, ship_to,
                               payment_method, reservation_policy, fulfilment_policy, payment_token, priority, sales_rep,
-                              placed_at, traceparent, line_count, gross, discount, tax, ordered, country, ship_email, place)
+                              placed_at, traceparent, line_count, gross, discount, tax, ordered, version, holds,
+                              preferred_location_id, order_discount, has_agreed_prices, country, ship_email, place)
                   order by place) o
          on conflict do nothing
          returning order_id, number",
@@ -47,22 +49,27 @@ pub async fn insert_orders(
     .bind(ready.iter().map(|r| r.draft.request_id).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| r.draft.request_hash.as_slice()).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| r.customer_id).collect::<Vec<_>>())
-    .bind(ready.iter().map(|r| r.draft.currency.code()).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| r.currency.code()).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| r.ship_to.encode_to_vec()).collect::<Vec<_>>())
     .bind(each(|r| small(r.payment_method.into())))
-    .bind(each(|r| small(r.draft.reservation_policy.into())))
-    .bind(each(|r| small(r.draft.fulfilment_policy.into())))
+    .bind(each(|r| small(r.reservation_policy.into())))
+    .bind(each(|r| small(r.fulfilment_policy.into())))
     .bind(ready.iter().map(|r| r.draft.payment_token.as_ref().map(|PaymentToken(t)| t.as_str())).collect::<Vec<_>>())
-    .bind(each(|r| small(r.draft.priority)))
+    .bind(each(|r| small(r.priority)))
     .bind(ready.iter().map(|r| r.sales_rep.as_str()).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| r.placed_at).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| r.draft.traceparent.as_deref()).collect::<Vec<_>>())
-    .bind(ready.iter().map(|r| column(r.draft.lines.len() as i64)).collect::<Result<Vec<_>, _>>()?)
-    .bind(ready.iter().map(|r| r.draft.totals.gross).collect::<Vec<_>>())
-    .bind(ready.iter().map(|r| r.draft.totals.discount).collect::<Vec<_>>())
-    .bind(ready.iter().map(|r| r.draft.totals.tax).collect::<Vec<_>>())
-    .bind(ready.iter().map(|r| r.draft.totals.units).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| column(r.lines.len() as i64)).collect::<Result<Vec<_>, _>>()?)
+    .bind(ready.iter().map(|r| r.totals.gross).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| r.totals.discount).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| r.totals.tax).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| r.totals.units).collect::<Vec<_>>())
     .bind(recorded_at)
+    .bind(ready.iter().map(Ready::version).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| column(r.holds.len() as i64)).collect::<Result<Vec<_>, _>>()?)
+    .bind(ready.iter().map(|r| r.preferred_location_id).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| r.order_discount).collect::<Vec<_>>())
+    .bind(ready.iter().map(|r| r.lines.iter().any(has_agreed_price)).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| r.ship_to.country.as_str()).collect::<Vec<_>>())
     .bind(ready.iter().map(|r| search::email(&r.ship_to.email)).collect::<Vec<_>>())
     .fetch_all(conn)
@@ -70,9 +77,38 @@ pub async fn insert_orders(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
+/// True where more is to be remembered of how the price came about than the price.
+fn has_agreed_price(line: &DraftLine) -> bool {
+    line.price_list.is_some() || line.list_price.is_some() || !line.order_discount.is_zero()
+}
+
+/// Inserts how prices came about, where there is something to tell.
+pub async fn insert_agreed_prices(conn: &mut PgConnection, new: &[Ready<'_>]) -> Result<(), Error> {
+    let agreed: Vec<(Uuid, i32, &DraftLine)> = new
+        .iter()
+        .flat_map(|ready| (1..).zip(ready.lines.iter()).map(|(line_no, line)| (ready.draft.order_id, line_no, line)))
+        .filter(|(_, _, line)| has_agreed_price(line))
+        .collect();
+    if agreed.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into agreed_price (order_id, line_no, price_list, list_price, order_discount)
+         select * from unnest($1::uuid[], $2::int4[], $3::text[], $4::numeric[], $5::numeric[])",
+    )
+    .bind(agreed.iter().map(|(order_id, _, _)| *order_id).collect::<Vec<_>>())
+    .bind(agreed.iter().map(|(_, line_no, _)| *line_no).collect::<Vec<_>>())
+    .bind(agreed.iter().map(|(_, _, line)| line.price_list.as_deref()).collect::<Vec<_>>())
+    .bind(agreed.iter().map(|(_, _, line)| line.list_price).collect::<Vec<_>>())
+    .bind(agreed.iter().map(|(_, _, line)| line.order_discount).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Inserts the lines of orders that were inserted.
-pub async fn insert_lines(conn: &mut PgConnection, drafts: &[&Draft]) -> Result<(), Error> {
-    let count = drafts.iter().map(|draft| draft.lines.len()).sum();
+pub async fn insert_lines(conn: &mut PgConnection, new: &[Ready<'_>]) -> Result<(), Error> {
+    let count = new.iter().map(|ready| ready.lines.len()).sum();
     let mut order_ids = Vec::with_capacity(count);
     let mut line_nos: Vec<i32> = Vec::with_capacity(count);
     let mut skus = Vec::with_capacity(count);
@@ -82,9 +118,9 @@ pub async fn insert_lines(conn: &mut PgConnection, drafts: &[&Draft]) -> Result<
     let mut discounts = Vec::with_capacity(count);
     let mut taxes = Vec::with_capacity(count);
     let mut ordered: Vec<i32> = Vec::with_capacity(count);
-    for draft in drafts {
-        for (line_no, line) in (1..).zip(&draft.lines) {
-            order_ids.push(draft.order_id);
+    for ready in new {
+        for (line_no, line) in (1..).zip(ready.lines.iter()) {
+            order_ids.push(ready.draft.order_id);
             line_nos.push(line_no);
             skus.push(line.sku.as_str());
             descriptions.push(line.description.as_str());
@@ -129,6 +165,8 @@ pub async fn insert_jobs(conn: &mut PgConnection, jobs: &[&Work], due_at: &[Offs
 pub struct Known {
     /// The order.
     pub order_id: Uuid,
+    /// N of "SO-N".
+    pub number: i64,
     /// Of the request that placed it.
     pub request_id: Option<Uuid>,
     /// Where it came from.
@@ -142,9 +180,9 @@ pub struct Known {
 /// The orders that have one of these request ids or (channel, external id)s.
 pub async fn find_known(conn: &mut PgConnection, drafts: &[&Draft]) -> Result<Vec<Known>, Error> {
     let rows = sqlx::query(
-        "select order_id, request_id, channel, external_id, request_hash from orders where request_id = any($1)
+        "select order_id, request_id, channel, external_id, request_hash, number from orders where request_id = any($1)
          union
-         select order_id, request_id, channel, external_id, request_hash
+         select order_id, request_id, channel, external_id, request_hash, number
            from orders
           where (channel, external_id) in (select * from unnest($2::text[], $3::text[]))",
     )
@@ -161,6 +199,7 @@ pub async fn find_known(conn: &mut PgConnection, drafts: &[&Draft]) -> Result<Ve
                 channel: row.try_get(2)?,
                 external_id: row.try_get(3)?,
                 request_hash: row.try_get(4)?,
+                number: row.try_get(5)?,
             })
         })
         .collect()

@@ -1,7 +1,7 @@
 //! Reading orders as clients see them.
 
 use crate::error::Error;
-use crate::order::{Order, OrderLine};
+use crate::order::{AgreedPrice, Order, OrderLine};
 use crate::store::{address, currency, hold, line, order, stored_enum};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
@@ -26,6 +26,8 @@ fn order(row: &PgRow) -> Result<Order, Error> {
         gross: row.try_get(30)?,
         discount: row.try_get(31)?,
         tax: row.try_get(32)?,
+        order_discount: row.try_get(33)?,
+        preferred_location_id: row.try_get(34)?,
         lines: Vec::new(),
         holds: Vec::new(),
         rejections: Vec::new(),
@@ -40,7 +42,7 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
                 o.delivered, o.returned, o.invoiced, o.refunded,
                 o.number, o.channel, o.external_id, o.customer_id, c.external_id, o.currency, o.ship_to,
                 o.payment_method, o.reservation_policy, o.priority, o.sales_rep, o.recorded_at, o.gross, o.discount,
-                o.tax
+                o.tax, o.order_discount, o.preferred_location_id, o.has_agreed_prices
            from orders o left join customer c using (customer_id)
           where o.order_id = any($1)",
     )
@@ -48,8 +50,12 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
     .fetch_all(&mut *conn)
     .await?;
     let mut found = HashMap::with_capacity(rows.len());
+    let mut with_agreed_prices = Vec::new();
     for row in rows {
         let order = order(&row)?;
+        if row.try_get(35)? {
+            with_agreed_prices.push(order.head.order_id);
+        }
         found.insert(order.head.order_id, order);
     }
     let of = |wanted: fn(&Order) -> bool| -> Vec<Uuid> {
@@ -66,6 +72,11 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
         found.entry(id).and_modify(|order| order.rejections = rejections);
     }
     if full {
+        let mut agreed = if with_agreed_prices.is_empty() {
+            HashMap::new()
+        } else {
+            agreed_prices(&mut *conn, &with_agreed_prices).await?
+        };
         let rows = sqlx::query(
             "select order_id, line_no, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced,
                     refunded, stocked, alloc_location, alloc_reserved, alloc_shipped, sku, description, unit_price,
@@ -78,8 +89,11 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
         .fetch_all(conn)
         .await?;
         for row in rows {
+            let order_id = row.try_get(0)?;
+            let line = line::line(&row, 1)?;
             let line = OrderLine {
-                line: line::line(&row, 1)?,
+                agreed: agreed.remove(&(order_id, line.line_no)).unwrap_or_default(),
+                line,
                 sku: row.try_get(15)?,
                 description: row.try_get(16)?,
                 unit_price: row.try_get(17)?,
@@ -87,8 +101,27 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
                 discount: row.try_get(19)?,
                 tax: row.try_get(20)?,
             };
-            found.entry(row.try_get(0)?).and_modify(|order| order.lines.push(line));
+            found.entry(order_id).and_modify(|order| order.lines.push(line));
         }
     }
     Ok(found)
+}
+
+/// How the prices of lines came about, where there is more to tell than the price.
+async fn agreed_prices(
+    conn: &mut PgConnection,
+    order_ids: &[Uuid],
+) -> Result<HashMap<(Uuid, i32), AgreedPrice>, Error> {
+    let rows = sqlx::query(
+        "select order_id, line_no, price_list, list_price, order_discount from agreed_price where order_id = any($1)",
+    )
+    .bind(order_ids)
+    .fetch_all(conn)
+    .await?;
+    let agreed = rows.iter().map(|row| {
+        let price =
+            AgreedPrice { price_list: row.try_get(2)?, list_price: row.try_get(3)?, order_discount: row.try_get(4)? };
+        Ok(((row.try_get(0)?, row.try_get(1)?), price))
+    });
+    agreed.collect()
 }

@@ -1,6 +1,7 @@
 //! An order that is well formed and about to be placed.
 
 use crate::order::Hold;
+use crate::rule::Verdict;
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, ReservationPolicy};
 use pesan_api::r#type::v1::Address;
 use pesan_money::Currency;
@@ -177,11 +178,18 @@ pub struct Ready<'a> {
     pub placed_at: OffsetDateTime,
     /// Why it must wait. One with holds is not settled until the last one is lifted.
     pub holds: Vec<Hold>,
+    /// What the rules said, once they were asked: their holds are among `holds` then, and of a refused order nothing is.
+    pub verdict: Verdict,
 }
 
 impl Ready<'_> {
-    /// Of the newest event of the order once it is written: accepted, and each hold.
+    /// Of the newest event of the order once it is written: accepted, and each hold or the refusal.
     pub fn version(&self) -> i64 {
-        1 + self.holds.len() as i64
+        1 + self.holds.len() as i64 + i64::from(self.verdict.rejection.is_some())
+    }
+
+    /// True where nothing holds it and nothing refuses it: it is settled at once.
+    pub fn goes_on(&self) -> bool {
+        self.holds.is_empty() && self.verdict.rejection.is_none()
     }
 }

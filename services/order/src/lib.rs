@@ -33,6 +33,7 @@ pub mod price;
 pub mod quantities;
 pub mod rma;
 pub mod rpc;
+pub mod rule;
 pub mod search;
 pub mod settlement;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use crate::line::Line;
 use crate::quantities::Quantities;
-use pesan_api::order::v1::{FulfilmentPolicy, OrderState, PaymentMethod, ReservationPolicy};
+use pesan_api::order::v1::{FulfilmentPolicy, HoldExpiry, OrderState, PaymentMethod, ReservationPolicy};
 use pesan_api::r#type::v1::Address;
 use pesan_money::Currency;
 use rust_decimal::Decimal;
@@ -174,6 +174,10 @@ pub struct Order {
     pub order_discount: Decimal,
     /// From where to ship, if it can be.
     pub preferred_location_id: Option<Uuid>,
+    /// Put on by rules; sorted.
+    pub tags: Vec<String>,
+    /// Given by a rule; empty: none.
+    pub route: String,
     /// Its lines, by number; empty in a basic view.
     pub lines: Vec<OrderLine>,
     /// Why it waits.
@@ -227,6 +231,36 @@ pub struct Hold {
     pub owner: String,
     /// Since when.
     pub placed_at: OffsetDateTime,
+    /// When it ends by itself; none: never.
+    pub expires_at: Option<OffsetDateTime>,
+    /// What becomes of the order then.
+    pub on_expiry: HoldExpiry,
+    /// The rule that placed it, if one did.
+    pub rule: Option<String>,
+    /// When it is looked at next, to let it expire or to ask its rule; none: never.
+    pub due_at: Option<OffsetDateTime>,
+}
+
+impl Hold {
+    /// One that stays until a hand lifts it.
+    pub fn new(
+        reason: impl Into<String>,
+        note: impl Into<String>,
+        owner: impl Into<String>,
+        placed_at: OffsetDateTime,
+    ) -> Self {
+        Self {
+            hold_id: Uuid::now_v7(),
+            reason: reason.into(),
+            note: note.into(),
+            owner: owner.into(),
+            placed_at,
+            expires_at: None,
+            on_expiry: HoldExpiry::Release,
+            rule: None,
+            due_at: None,
+        }
+    }
 }
 
 /// A reason why an order was refused.

@@ -220,12 +220,17 @@ impl Order {
             Action::Hold(hold) => {
                 let request_id = hold.deed.request_id();
                 let Hold { order: name, reason, note, owner, .. } = hold;
-                let request = HoldOrderRequest { request_id, name, reason, note, owner };
+                let request = HoldOrderRequest { request_id, name, reason, note, owner, ..Default::default() };
                 output.message(&refusal::answer(orders.hold_order(request).await)?)
             }
             Action::Release(release) => {
                 let request_id = release.deed.request_id();
-                let request = ReleaseHoldRequest { request_id, name: release.order, hold_id: release.hold };
+                let request = ReleaseHoldRequest {
+                    request_id,
+                    name: release.order,
+                    hold_id: release.hold,
+                    ..Default::default()
+                };
                 output.message(&refusal::answer(orders.release_hold(request).await)?)
             }
             Action::Return(returned) => returned.run(&suite, output).await,

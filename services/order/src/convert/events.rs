@@ -39,6 +39,8 @@ pub fn accepted(ready: &Ready<'_>, number: i64, customer_external_id: &str, segm
         gross: amount(ready.totals.gross),
         discount: amount(ready.totals.discount),
         tax: amount(ready.totals.tax),
+        tags: ready.verdict.tags.iter().cloned().collect(),
+        route: ready.verdict.route.as_ref().map(|route| route.name.clone()).unwrap_or_default(),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod listing;
 pub mod orders;
 pub mod place;
 pub mod returns;
+pub mod rules;
 pub mod settle;
 
 use crate::quantities::Quantities;

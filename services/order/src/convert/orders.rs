@@ -40,6 +40,8 @@ pub fn order(order: &Order) -> pb::Order {
         quantities: Some(quantities(&order.head.standing.quantities)),
         order_discount: amount(order.order_discount),
         preferred_location_id: order.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
+        tags: order.tags.clone(),
+        route: order.route.clone(),
     }
 }
 
@@ -78,6 +80,9 @@ pub fn hold(hold: &Hold) -> pb::Hold {
         note: hold.note.clone(),
         owner: hold.owner.clone(),
         placed_at: Some(to_timestamp(hold.placed_at)),
+        expires_at: hold.expires_at.map(to_timestamp),
+        on_expiry: hold.on_expiry.into(),
+        rule: hold.rule.clone().unwrap_or_default(),
     }
 }
 
@@ -163,6 +168,14 @@ impl TryFrom<pb::CancelOrderRequest> for CancelOrder {
     }
 }
 
+/// What becomes of an order when a hold expires.
+pub fn on_expiry(v: &mut Violations, field: &str, number: i32) -> pb::HoldExpiry {
+    match known::<pb::HoldExpiry>(v, field, number) {
+        Some(pb::HoldExpiry::Unspecified) | None => pb::HoldExpiry::Release,
+        Some(expiry) => expiry,
+    }
+}
+
 /// A hold that is asked for.
 #[derive(Clone, Debug)]
 pub struct HoldOrder {
@@ -176,6 +189,10 @@ pub struct HoldOrder {
     pub note: String,
     /// Who has to decide.
     pub owner: String,
+    /// None: never.
+    pub expires_at: Option<OffsetDateTime>,
+    /// What becomes of the order then.
+    pub on_expiry: pb::HoldExpiry,
     /// The request as it came.
     pub request: pb::HoldOrderRequest,
 }
@@ -191,6 +208,8 @@ impl TryFrom<pb::HoldOrderRequest> for HoldOrder {
             reason: reason(&mut v, "reason", request.reason.clone(), 1),
             note: v.text("note", request.note.clone(), 0, 500),
             owner: v.text("owner", request.owner.clone(), 0, 100),
+            expires_at: v.time("expires_at", request.expires_at.as_ref()),
+            on_expiry: on_expiry(&mut v, "on_expiry", request.on_expiry),
             request,
         };
         Ok(v.into_result(held)?)
@@ -206,6 +225,8 @@ pub struct ReleaseHold {
     pub name: OrderName,
     /// None: all holds.
     pub hold_id: Option<Uuid>,
+    /// Of whoever lifts it.
+    pub note: String,
     /// The request as it came.
     pub request: pb::ReleaseHoldRequest,
 }
@@ -219,6 +240,7 @@ impl TryFrom<pb::ReleaseHoldRequest> for ReleaseHold {
             request_id: v.uuid("request_id", &request.request_id),
             name: order_name(&mut v, "name", &request.name),
             hold_id: v.optional_uuid("hold_id", &request.hold_id),
+            note: v.text("note", request.note.clone(), 0, 500),
             request,
         };
         Ok(v.into_result(release)?)

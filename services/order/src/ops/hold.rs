@@ -29,12 +29,14 @@ pub async fn hold(books: &Books, command: HoldOrder) -> Result<pb::HoldOrderResp
     if head.standing.holds >= MOST {
         return Err(Error::invalid("name", "has as many holds as an order can have: lift some"));
     }
+    if command.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(Error::invalid("expires_at", "must be in the future"));
+    }
     let hold = Hold {
-        hold_id: Uuid::now_v7(),
-        reason: command.reason,
-        note: command.note,
-        owner: command.owner,
-        placed_at: now,
+        expires_at: command.expires_at,
+        on_expiry: command.on_expiry,
+        due_at: command.expires_at,
+        ..Hold::new(command.reason, command.note, command.owner, now)
     };
     head.standing.holds += 1;
     let fact = pb::OrderHeld { order_id: order_id.to_string(), hold: Some(convert::orders::hold(&hold)) };
@@ -71,7 +73,12 @@ pub async fn release(books: &Books, saga: &Saga, command: ReleaseHold) -> Result
     let mut events = Vec::with_capacity(lifted.len());
     for hold_id in &lifted {
         head.standing.holds -= 1;
-        let fact = pb::OrderHoldReleased { order_id: order_id.to_string(), hold_id: hold_id.to_string() };
+        let fact = pb::OrderHoldReleased {
+            order_id: order_id.to_string(),
+            hold_id: hold_id.to_string(),
+            release: pb::HoldRelease::Hand.into(),
+            note: command.note.clone(),
+        };
         let event = NewEvent::new(order_id, head.next_version(), &fact, now).of_journey(order_id);
         events.push(event.in_trace(head.traceparent.as_deref()));
     }

@@ -11,6 +11,7 @@ pub mod returns;
 pub mod saga;
 pub mod settings;
 pub mod settle;
+mod verify;
 pub mod wait;
 pub mod wakes;
 

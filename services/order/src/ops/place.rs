@@ -7,11 +7,13 @@ use crate::error::Error;
 use crate::ops::Books;
 use crate::ops::ready::{Customers, customers_of, make_ready};
 use crate::ops::saga::{Job, Saga};
+use crate::ops::verify::verify;
 use crate::settlement::{Work, WorkLine};
 use crate::store;
 use crate::store::place::Known;
 use futures::FutureExt as _;
 use pesan_api::order::v1 as pb;
+use pesan_api::order::v1::FulfilmentPolicy;
 use pesan_batch::{Coalescer, Limits};
 use pesan_feed::NewEvent;
 use prost::Message as _;
@@ -97,14 +99,16 @@ async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Resul
     ready.sort_by_key(|r| (r.draft.channel.as_str(), r.draft.external_id.as_deref(), r.draft.request_id));
 
     let numbers = store::place::insert_orders(&mut tx, &ready, now).await?;
-    let (new, old): (Vec<Ready<'_>>, Vec<Ready<'_>>) =
+    let (mut new, old): (Vec<Ready<'_>>, Vec<Ready<'_>>) =
         ready.into_iter().partition(|r| numbers.contains_key(&r.draft.order_id));
+    verify(&mut tx, &settings.rules, &mut new, &numbers, |ready| customers.of(&ready.draft.buyer), now).await?;
     let (jobs, waits_in_database) = write_new(&mut tx, books, saga, &new, &numbers, &customers, now).await?;
     // Also those that would be refused today: the order may be there since before the settings were such.
     let refused = drafts.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_some()).map(|(draft, _)| draft);
     let mut known = match_known(&mut tx, old.iter().map(|r| r.draft).chain(refused).collect()).await?;
     tx.commit().await?;
-    books.feed.wake();
+    // Those that wait for a decision or are refused are settled already.
+    books.changed(new.iter().filter(|ready| !ready.goes_on()).map(|ready| ready.draft.order_id));
     if waits_in_database {
         saga.nudge();
     }
@@ -138,7 +142,7 @@ async fn write_new(
     store::place::insert_lines(conn, new).await?;
     store::place::insert_agreed_prices(conn, new).await?;
     let mut events = Vec::with_capacity(new.len());
-    let mut holds = Vec::new();
+    let (mut holds, mut rejections) = (Vec::new(), Vec::new());
     let mut jobs = Vec::with_capacity(new.len());
     let mut due_at = Vec::with_capacity(new.len());
     for ready in new {
@@ -151,20 +155,32 @@ async fn write_new(
         let fact = convert::events::accepted(ready, number, external_id, segment);
         let event = NewEvent::new(draft.order_id, 1, &fact, ready.placed_at).of_journey(draft.order_id);
         events.push(event.in_trace(draft.traceparent.as_deref()));
+        if let Some(rejection) = &ready.verdict.rejection {
+            let fact = pb::OrderRejected {
+                order_id: draft.order_id.to_string(),
+                rejections: vec![convert::orders::rejection(rejection)],
+            };
+            let event = NewEvent::new(draft.order_id, 2, &fact, decided_at(ready, now)).of_journey(draft.order_id);
+            events.push(event.in_trace(draft.traceparent.as_deref()));
+            rejections.push((draft.order_id, vec![rejection.clone()]));
+        }
         for (version, hold) in (2..).zip(&ready.holds) {
             let fact = pb::OrderHeld { order_id: draft.order_id.to_string(), hold: Some(convert::orders::hold(hold)) };
-            let event = NewEvent::new(draft.order_id, version, &fact, now).of_journey(draft.order_id);
+            let decided_at = decided_at(ready, now);
+            let event = NewEvent::new(draft.order_id, version, &fact, decided_at).of_journey(draft.order_id);
             events.push(event.in_trace(draft.traceparent.as_deref()));
             holds.push((draft.order_id, hold.clone()));
         }
-        if !ready.holds.is_empty() {
+        if !ready.goes_on() {
             continue; // lifting the last hold starts it
         }
         let room = saga.room(draft.lines.len());
         due_at.push(if room.is_some() { now + books.patience.lease } else { now });
         jobs.push((work(ready, number), room));
     }
+    store::rule::apply(conn, &new.iter().filter(|ready| !ready.verdict.is_empty()).collect::<Vec<_>>()).await?;
     store::hold::insert(conn, &holds).await?;
+    store::hold::insert_rejections(conn, &rejections).await?;
     if !jobs.is_empty() {
         store::place::insert_jobs(conn, &jobs.iter().map(|(work, _)| work).collect::<Vec<_>>(), &due_at).await?;
     }
@@ -172,6 +188,11 @@ async fn write_new(
     let waits_in_database = jobs.iter().any(|(_, room)| room.is_none());
     let jobs = jobs.into_iter().filter_map(|(work, room)| Some(Job { work, _room: Some(room?) })).collect();
     Ok((jobs, waits_in_database))
+}
+
+/// When a new order was held or refused: replayed history when it was placed.
+fn decided_at(ready: &Ready<'_>, now: OffsetDateTime) -> OffsetDateTime {
+    if ready.fulfilment_policy == FulfilmentPolicy::StraightThrough { ready.placed_at } else { now }
 }
 
 fn work(ready: &Ready<'_>, number: i64) -> Work {

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::ops::settings::Settings;
 use crate::order::Hold;
 use crate::price::{Agreed, Circumstances, Deviation, Disagreement, agree};
+use crate::rule::Verdict;
 use crate::store;
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, PriceDeviationPolicy, ReservationPolicy};
 use pesan_grpc::Violations;
@@ -124,6 +125,7 @@ pub fn make_ready<'a>(
         sales_rep,
         placed_at,
         holds,
+        verdict: Verdict::default(),
     })
 }
 
@@ -177,11 +179,5 @@ fn hold(deviations: &[Deviation], now: OffsetDateTime) -> Hold {
     if deviations.len() > NAMED {
         note.push(format!("and {} more", deviations.len() - NAMED));
     }
-    Hold {
-        hold_id: Uuid::now_v7(),
-        reason: "PRICE_DEVIATION".to_owned(),
-        note: note.join("; "),
-        owner: PRICING.to_owned(),
-        placed_at: now,
-    }
+    Hold::new("PRICE_DEVIATION", note.join("; "), PRICING, now)
 }

@@ -6,8 +6,10 @@
 //! [`Cache::current`].
 
 use crate::channel::Channels;
+use crate::convert;
 use crate::error::Error;
 use crate::price::PriceBook;
+use crate::rule::Rules;
 use crate::store;
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -20,6 +22,8 @@ pub enum Part {
     Channels,
     /// Price lists.
     Prices,
+    /// Rules of verification.
+    Rules,
 }
 
 impl Part {
@@ -28,6 +32,7 @@ impl Part {
         match self {
             Self::Channels => "channels",
             Self::Prices => "prices",
+            Self::Rules => "rules",
         }
     }
 }
@@ -41,6 +46,8 @@ pub struct Settings {
     pub channels: Arc<Channels>,
     /// What items cost.
     pub prices: Arc<PriceBook>,
+    /// What new orders are verified by.
+    pub rules: Arc<Rules>,
 }
 
 impl Settings {
@@ -68,6 +75,10 @@ impl Cache {
         }
         if known.is_newer(Part::Prices, &versions) {
             now.prices = Arc::new(store::price::book(conn, &known.prices).await?);
+        }
+        if known.is_newer(Part::Rules, &versions) {
+            let rules = store::rule::all(conn).await?;
+            now.rules = Arc::new(Rules::of(rules.iter().map(|one| convert::rules::accepted(&one.rule)).collect()));
         }
         now.versions = versions;
         let now = Arc::new(now);

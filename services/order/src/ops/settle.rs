@@ -230,7 +230,7 @@ impl Outcome {
     ) -> Result<(), Error> {
         self.divide(head, &one.work, promise)?;
         head.standing.holds += 1;
-        let hold = Hold { hold_id: Uuid::now_v7(), reason, note, owner: "billing".to_owned(), placed_at: self.now };
+        let hold = Hold::new(reason, note, "billing", self.now);
         let fact = pb::OrderHeld { order_id: head.order_id.to_string(), hold: Some(convert::orders::hold(&hold)) };
         self.holds.push((head.order_id, hold));
         self.publish(head, one, &fact);

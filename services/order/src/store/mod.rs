@@ -14,6 +14,7 @@ pub mod price;
 pub mod proof;
 pub mod read;
 pub mod rma;
+pub mod rule;
 pub mod search;
 pub mod setting;
 

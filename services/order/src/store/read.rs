@@ -28,6 +28,8 @@ fn order(row: &PgRow) -> Result<Order, Error> {
         tax: row.try_get(32)?,
         order_discount: row.try_get(33)?,
         preferred_location_id: row.try_get(34)?,
+        tags: row.try_get(36)?,
+        route: row.try_get(37)?,
         lines: Vec::new(),
         holds: Vec::new(),
         rejections: Vec::new(),
@@ -42,7 +44,8 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
                 o.delivered, o.returned, o.invoiced, o.refunded,
                 o.number, o.channel, o.external_id, o.customer_id, c.external_id, o.currency, o.ship_to,
                 o.payment_method, o.reservation_policy, o.priority, o.sales_rep, o.recorded_at, o.gross, o.discount,
-                o.tax, o.order_discount, o.preferred_location_id, o.has_agreed_prices
+                o.tax, o.order_discount, o.preferred_location_id, o.has_agreed_prices, o.tags,
+                o.route
            from orders o left join customer c using (customer_id)
           where o.order_id = any($1)",
     )

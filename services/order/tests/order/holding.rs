@@ -13,6 +13,7 @@ fn request(name: &str) -> HoldOrderRequest {
         reason: "MANUAL".into(),
         note: "call first".into(),
         owner: "Ani".into(),
+        ..Default::default()
     }
 }
 
@@ -22,7 +23,7 @@ async fn hold(suite: &Suite, request: HoldOrderRequest) -> Result<Order, Status>
 
 async fn release(suite: &Suite, name: &str, hold_id: &str) -> Result<Order, Status> {
     let request_id = Uuid::now_v7().to_string();
-    let request = ReleaseHoldRequest { request_id, name: name.into(), hold_id: hold_id.into() };
+    let request = ReleaseHoldRequest { request_id, name: name.into(), hold_id: hold_id.into(), ..Default::default() };
     Ok(suite.orders.clone().release_hold(request).await?.into_inner().order.unwrap())
 }
 

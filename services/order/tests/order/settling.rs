@@ -91,7 +91,7 @@ async fn a_customer_beyond_his_credit_is_held_until_somebody_decides(pool: PgPoo
 
     *suite.peers.billing.refuses.lock().unwrap() = None;
     let request_id = uuid::Uuid::now_v7().to_string();
-    let release = ReleaseHoldRequest { request_id, name: placed.number.clone(), hold_id: String::new() };
+    let release = ReleaseHoldRequest { request_id, name: placed.number.clone(), ..Default::default() };
     let released = suite.orders.clone().release_hold(release).await.unwrap().into_inner().order.unwrap();
     assert!(released.holds.is_empty());
     suite.until(&placed.id, OrderState::Confirmed).await;
@@ -210,6 +210,7 @@ async fn an_order_held_while_billing_thinks_remembers_what_inventory_holds(pool:
         reason: "MANUAL".into(),
         note: "fraud?".into(),
         owner: "Ani".into(),
+        ..Default::default()
     };
     suite.orders.clone().hold_order(hold).await.unwrap();
     drop(gate);

@@ -26,6 +26,16 @@ pub enum Error {
     UnknownSku(Vec<String>),
     #[error("no such location; create it first")]
     UnknownLocation,
+    // Sourcing and kits.
+    #[error("no such location to prefer; create it first")]
+    UnknownPreferredLocation,
+    /// By the paths of the fields.
+    #[error("a component must be a stocked item that exists or comes earlier in the list")]
+    UnknownComponent(Vec<String>),
+    #[error("no decision is kept of this order: there was no choice, or nothing was reserved")]
+    DecisionNotFound,
+    #[error("the rules were changed meanwhile: they are at version {0}")]
+    VersionConflict(i64),
     #[error("a service item has no stock")]
     NotStocked,
     #[error("not enough stock")]
@@ -88,6 +98,10 @@ impl Error {
             Self::ItemInUse(_) => (Code::FailedPrecondition, "ITEM_IN_USE"),
             Self::UnknownSku(_) => (Code::NotFound, "UNKNOWN_SKU"),
             Self::UnknownLocation => (Code::NotFound, "UNKNOWN_LOCATION"),
+            Self::UnknownPreferredLocation => (Code::NotFound, "UNKNOWN_LOCATION"),
+            Self::UnknownComponent(_) => (Code::NotFound, "UNKNOWN_COMPONENT"),
+            Self::DecisionNotFound => (Code::NotFound, "DECISION_NOT_FOUND"),
+            Self::VersionConflict(_) => (Code::Aborted, "VERSION_CONFLICT"),
             Self::NotStocked => (Code::FailedPrecondition, "NOT_STOCKED"),
             Self::OutOfStock(_) => (Code::FailedPrecondition, "OUT_OF_STOCK"),
             Self::OrderClosed => (Code::FailedPrecondition, "ORDER_CLOSED"),
@@ -113,7 +127,11 @@ impl Error {
         let at = |field: &str| vec![FieldViolation { field: field.to_owned(), description: self.to_string() }];
         match self {
             Self::Invalid(violations) => violations.as_slice().to_vec(),
-            Self::UnknownSku(fields) => fields.iter().take(100).flat_map(|field| at(field)).collect(),
+            Self::UnknownPreferredLocation => at("preferred_location_id"),
+            Self::VersionConflict(_) => at("expected_version"),
+            Self::UnknownComponent(fields) | Self::UnknownSku(fields) => {
+                fields.iter().take(100).flat_map(|field| at(field)).collect()
+            }
             Self::UnknownLocation => at("location_id"),
             Self::NotStocked => at("sku"),
             Self::OutOfStock(lines) => lines.clone(),
@@ -124,6 +142,7 @@ impl Error {
             Self::ItemInUse(_) => at("kind"),
             Self::ItemNotFound(_)
             | Self::ReservationNotFound(_)
+            | Self::DecisionNotFound
             | Self::OrderClosed
             | Self::NoLocation
             | Self::Busy

@@ -17,6 +17,8 @@ pub enum ItemKind {
     Stocked,
     /// Priced and always there, never stocked.
     Service,
+    /// Sold as one, stocked as its components.
+    Kit,
 }
 
 impl ItemKind {
@@ -25,12 +27,13 @@ impl ItemKind {
         match self {
             Self::Stocked => 1,
             Self::Service => 2,
+            Self::Kit => 3,
         }
     }
 
     /// From the database's code.
     pub fn from_code(code: i16) -> Option<Self> {
-        [Self::Stocked, Self::Service].into_iter().find(|kind| kind.code() == code)
+        [Self::Stocked, Self::Service, Self::Kit].into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -74,6 +77,8 @@ pub struct Item {
     pub height_mm: i64,
     /// Cost of one base unit, for receipts that name none.
     pub standard_cost: Option<Money>,
+    /// Of a kit: SKUs and how much of each makes one, ascending by SKU.
+    pub components: Vec<(String, i64)>,
     /// Counts the changes, from 1.
     pub version: i64,
 }
@@ -91,12 +96,24 @@ impl KnownItem {
     pub fn is_stocked(&self) -> bool {
         self.kind == ItemKind::Stocked
     }
+
+    /// Whether it is sold as one and stocked as its components.
+    pub fn is_kit(&self) -> bool {
+        self.kind == ItemKind::Kit
+    }
+
+    /// Whether it takes stock, its own or its components'.
+    pub fn takes_stock(&self) -> bool {
+        self.kind != ItemKind::Service
+    }
 }
 
 /// An item as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredItem {
     pub item: Item,
+    /// The version that brought the composition in force.
+    pub kit_version: Option<i64>,
     /// Reserved or moved at least once.
     pub used: bool,
 }
@@ -155,6 +172,7 @@ mod tests {
             width_mm: 0,
             height_mm: 0,
             standard_cost: None,
+            components: Vec::new(),
             version: 0,
         }
     }
@@ -163,7 +181,7 @@ mod tests {
     fn a_change_counts_and_a_repetition_does_not() {
         let Ok(Upsert::Changed(first)) = upsert(None, mug()) else { panic!("a new item is a change") };
         assert_eq!(first.version, 1);
-        let stored = StoredItem { item: first.clone(), used: false };
+        let stored = StoredItem { item: first.clone(), kit_version: None, used: false };
         assert_eq!(upsert(Some(&stored), mug()).unwrap(), Upsert::Unchanged(first));
         let renamed = Item { name: "Cup".into(), ..mug() };
         assert_eq!(upsert(Some(&stored), renamed.clone()).unwrap(), Upsert::Changed(Item { version: 2, ..renamed }));
@@ -171,7 +189,7 @@ mod tests {
 
     #[test]
     fn kind_and_unit_are_fixed_once_in_use() {
-        let mut stored = StoredItem { item: Item { version: 1, ..mug() }, used: false };
+        let mut stored = StoredItem { item: Item { version: 1, ..mug() }, kit_version: None, used: false };
         for changed in [Item { kind: ItemKind::Service, ..mug() }, Item { base_unit: BaseUnit::Gram, ..mug() }] {
             stored.used = false;
             assert!(matches!(upsert(Some(&stored), changed.clone()), Ok(Upsert::Changed(_))));

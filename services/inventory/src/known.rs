@@ -2,7 +2,7 @@
 
 use crate::item::{ItemId, KnownItem};
 use crate::location::LocationId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -14,6 +14,7 @@ const MOST: usize = 1_000_000;
 pub struct Known {
     by_sku: HashMap<Arc<str>, KnownItem>,
     by_id: HashMap<ItemId, Arc<str>>,
+    kits: HashSet<ItemId>,
     locations: HashMap<LocationId, Uuid>,
     location_ids: HashMap<Uuid, LocationId>,
 }
@@ -24,9 +25,13 @@ impl Known {
         if self.by_sku.len() > MOST {
             self.by_sku.clear();
             self.by_id.clear();
+            self.kits.clear();
         }
         for item in items {
             self.by_id.insert(item.id, item.sku.clone());
+            if item.is_kit() {
+                self.kits.insert(item.id);
+            }
             self.by_sku.insert(item.sku.clone(), item);
         }
     }
@@ -52,6 +57,11 @@ impl Known {
     /// The item's sku; empty where it is not remembered, which callers have made sure of.
     pub fn sku(&self, item: ItemId) -> &str {
         self.by_id.get(&item).map_or("", |sku| sku)
+    }
+
+    /// Whether the item, which is remembered, is a kit.
+    pub fn is_kit(&self, item: ItemId) -> bool {
+        self.kits.contains(&item)
     }
 
     /// Whether the location is remembered.

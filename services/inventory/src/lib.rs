@@ -14,14 +14,17 @@
 //! by item and location, average costs by item.
 
 pub mod app;
+pub mod calendar;
 pub mod config;
 pub mod convert;
 pub mod cost;
 pub mod error;
 pub mod follow;
 pub mod item;
+pub mod kit;
 pub mod known;
 pub mod location;
+pub mod network;
 pub mod ops;
 pub mod reservation;
 pub mod rpc;

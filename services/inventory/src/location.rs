@@ -1,6 +1,8 @@
 //! Where stock stands.
 
+use crate::calendar::Calendar;
 use crate::item::{Upsert, derived};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Short key of a location inside this service, from 1.
@@ -12,8 +14,35 @@ impl LocationId {
     pub const NOWHERE: i32 = 0;
 }
 
+/// What a location is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocationKind {
+    #[default]
+    Warehouse,
+    /// A shop that also ships.
+    Store,
+    /// A supplier ships.
+    DropShip,
+}
+
+impl LocationKind {
+    /// As the database keeps it.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::Warehouse => 1,
+            Self::Store => 2,
+            Self::DropShip => 3,
+        }
+    }
+
+    /// From the database's code.
+    pub fn from_code(code: i16) -> Option<Self> {
+        [Self::Warehouse, Self::Store, Self::DropShip].into_iter().find(|kind| kind.code() == code)
+    }
+}
+
 /// A location as its keeper describes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Location {
     /// Made when it is first written.
     pub id: Uuid,
@@ -24,6 +53,14 @@ pub struct Location {
     pub longitude: f64,
     /// Lower is asked first, 0 to 1,000.
     pub rank: i32,
+    pub kind: LocationKind,
+    /// Nothing is promised from it.
+    pub closed: bool,
+    /// Orders shipped a day; 0: not limited.
+    pub daily_capacity: i32,
+    pub calendar: Calendar,
+    /// Served sales channels; empty: all.
+    pub channels: BTreeSet<String>,
     /// Counts the changes, from 1.
     pub version: i64,
 }
@@ -55,8 +92,7 @@ mod tests {
             name: name.into(),
             latitude: 51.5,
             longitude: -0.1,
-            rank: 0,
-            version: 0,
+            ..Location::default()
         };
         let Upsert::Changed(first) = upsert(None, wanted("London")) else { panic!("a new one is a change") };
         assert!(!first.id.is_nil() && first.version == 1);

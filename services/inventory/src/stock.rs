@@ -79,6 +79,11 @@ impl Book {
         *change = change.plus(by);
     }
 
+    /// Changes what is reserved of a level.
+    pub fn reserve(&mut self, key: StockKey, quantity: i64) {
+        self.change(key, Level { reserved: quantity, ..Level::default() });
+    }
+
     /// What changed, in key order.
     pub fn changes(&self) -> impl Iterator<Item = (StockKey, Level)> + '_ {
         let changed = self.rows.iter().filter(|(_, (_, change))| *change != Level::default());

@@ -70,13 +70,14 @@ impl From<Parcel> for pb::Parcel {
 impl From<Address> for pb_type::Address {
     fn from(address: Address) -> Self {
         let Address { recipient, lines, city, region, postal_code, country, email, phone } = address;
-        Self { recipient, lines, city, region, postal_code, country, email, phone }
+        Self { recipient, lines, city, region, postal_code, country, email, phone, latitude: None, longitude: None }
     }
 }
 
 impl From<pb_type::Address> for Address {
     fn from(address: pb_type::Address) -> Self {
-        let pb_type::Address { recipient, lines, city, region, postal_code, country, email, phone } = address;
+        // Carriers go by the address alone.
+        let pb_type::Address { recipient, lines, city, region, postal_code, country, email, phone, .. } = address;
         Self { recipient, lines, city, region, postal_code, country, email, phone }
     }
 }

@@ -1,8 +1,11 @@
 use super::{pb_money, unit_cost};
+use crate::calendar::{Calendar, EVERY_DAY, NO_CUT_OFF};
 use crate::item::{BaseUnit, Item, ItemKind};
-use crate::location::Location;
+use crate::location::{Location, LocationKind};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::Violations;
+use std::collections::{BTreeMap, BTreeSet};
+use time::Date;
 use uuid::Uuid;
 
 /// Longest name, in characters.
@@ -16,6 +19,7 @@ pub fn parse_item(item: pb::Item) -> Result<Item, Violations> {
     let kind = match pb::ItemKind::try_from(item.kind) {
         Ok(pb::ItemKind::Unspecified | pb::ItemKind::Stocked) => ItemKind::Stocked,
         Ok(pb::ItemKind::Service) => ItemKind::Service,
+        Ok(pb::ItemKind::Kit) => ItemKind::Kit,
         Err(_) => {
             v.add("kind", format!("must be a known kind, not {}", item.kind));
             ItemKind::Stocked
@@ -41,9 +45,29 @@ pub fn parse_item(item: pb::Item) -> Result<Item, Violations> {
         width_mm: v.within("width_mm", item.width_mm, 0, LARGEST),
         height_mm: v.within("height_mm", item.height_mm, 0, LARGEST),
         standard_cost: unit_cost(&mut v, "standard_cost", item.standard_cost.as_ref()),
+        components: components(&mut v, kind, item.components),
         version: 0,
     };
     v.into_result(parsed)
+}
+
+/// What a kit is made of, ascending by SKU.
+fn components(v: &mut Violations, kind: ItemKind, components: Vec<pb::KitComponent>) -> Vec<(String, i64)> {
+    match (kind, components.len()) {
+        (ItemKind::Kit, 1..=100) | (ItemKind::Stocked | ItemKind::Service, 0) => {}
+        (ItemKind::Kit, n) => v.add("components", format!("must be 1 to 100, not {n}")),
+        (ItemKind::Stocked | ItemKind::Service, _) => v.add("components", "only kits have components"),
+    }
+    let mut parsed = BTreeMap::new();
+    for (i, component) in components.into_iter().take(100).enumerate() {
+        let field = format!("components[{i}].sku");
+        let quantity = v.within(&format!("components[{i}].quantity"), component.quantity, 1, 1_000_000);
+        let sku = sku(v, &field, component.sku);
+        if parsed.insert(sku, quantity).is_some() {
+            v.add(field, "must be in the kit once");
+        }
+    }
+    parsed.into_iter().collect()
 }
 
 /// A SKU: 1 to 100 characters without control characters.
@@ -74,6 +98,11 @@ pub fn item(item: &Item) -> pb::Item {
         height_mm: item.height_mm,
         standard_cost: pb_money(item.standard_cost),
         version: item.version,
+        components: item
+            .components
+            .iter()
+            .map(|(sku, quantity)| pb::KitComponent { sku: sku.clone(), quantity: *quantity })
+            .collect(),
     }
 }
 
@@ -82,12 +111,22 @@ pub fn kind(kind: ItemKind) -> pb::ItemKind {
     match kind {
         ItemKind::Stocked => pb::ItemKind::Stocked,
         ItemKind::Service => pb::ItemKind::Service,
+        ItemKind::Kit => pb::ItemKind::Kit,
     }
 }
 
 /// What the keeper of a location says of it.
 pub fn parse_location(location: pb::Location) -> Result<Location, Violations> {
     let mut v = Violations::new();
+    let kind = match pb::LocationKind::try_from(location.kind) {
+        Ok(pb::LocationKind::Unspecified | pb::LocationKind::Warehouse) => LocationKind::Warehouse,
+        Ok(pb::LocationKind::Store) => LocationKind::Store,
+        Ok(pb::LocationKind::DropShip) => LocationKind::DropShip,
+        Err(_) => {
+            v.add("kind", format!("must be a known kind, not {}", location.kind));
+            LocationKind::Warehouse
+        }
+    };
     let parsed = Location {
         id: Uuid::nil(),
         code: v.text("code", location.code, 1, 40),
@@ -95,9 +134,80 @@ pub fn parse_location(location: pb::Location) -> Result<Location, Violations> {
         latitude: degrees(&mut v, "latitude", location.latitude, 90.0),
         longitude: degrees(&mut v, "longitude", location.longitude, 180.0),
         rank: v.within("rank", location.rank, 0, 1000),
+        kind,
+        closed: location.closed,
+        daily_capacity: v.within("daily_capacity", location.daily_capacity, 0, 1_000_000),
+        calendar: Calendar {
+            cut_off: cut_off(&mut v, &location.cut_off),
+            time_zone: time_zone(&mut v, location.time_zone),
+            working_days: working_days(&mut v, &location.working_days),
+            holidays: holidays(&mut v, &location.holidays),
+        },
+        channels: channels(&mut v, location.channels),
         version: 0,
     };
     v.into_result(parsed)
+}
+
+/// "15:30" as minutes of the day.
+fn cut_off(violations: &mut Violations, text: &str) -> i16 {
+    if text.is_empty() {
+        return NO_CUT_OFF;
+    }
+    let parsed = text.split_once(':').filter(|(h, m)| h.len() == 2 && m.len() == 2);
+    let parsed = parsed.and_then(|(h, m)| Some((h.parse::<u8>().ok()?, m.parse::<u8>().ok()?)));
+    match parsed {
+        Some((hour @ 0..=23, minute @ 0..=59)) if (hour, minute) > (0, 0) => i16::from(hour) * 60 + i16::from(minute),
+        _ => {
+            violations.add("cut_off", "must be a time of day from 00:01 to 23:59, like \"15:30\"");
+            NO_CUT_OFF
+        }
+    }
+}
+
+fn time_zone(violations: &mut Violations, name: String) -> String {
+    let name = if name.is_empty() { "UTC".to_owned() } else { name };
+    if jiff::tz::TimeZone::get(&name).is_err() {
+        violations.add("time_zone", "must be an IANA time zone like \"Asia/Jakarta\"");
+    }
+    name
+}
+
+fn working_days(violations: &mut Violations, days: &[i32]) -> i16 {
+    if days.is_empty() {
+        return EVERY_DAY;
+    }
+    let mut bits = 0;
+    for (i, day) in days.iter().enumerate().take(10) {
+        match day {
+            1..=7 => bits |= 1 << (day - 1),
+            _ => violations.add(format!("working_days[{i}]"), "must be 1 (Monday) to 7 (Sunday)"),
+        }
+    }
+    bits
+}
+
+fn holidays(violations: &mut Violations, days: &[String]) -> BTreeSet<Date> {
+    if days.len() > 1_000 {
+        violations.add("holidays", format!("must be at most 1000 days, not {}", days.len()));
+    }
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    let mut parsed = BTreeSet::new();
+    for (i, day) in days.iter().enumerate().take(1_000) {
+        match Date::parse(day, format) {
+            Ok(day) => drop(parsed.insert(day)),
+            Err(_) => violations.add(format!("holidays[{i}]"), "must be a date like \"2026-12-25\""),
+        }
+    }
+    parsed
+}
+
+fn channels(violations: &mut Violations, channels: Vec<String>) -> BTreeSet<String> {
+    if channels.len() > 100 {
+        violations.add("channels", format!("must be at most 100 channels, not {}", channels.len()));
+    }
+    let channels = channels.into_iter().enumerate().take(100);
+    channels.map(|(i, channel)| violations.text(&format!("channels[{i}]"), channel, 1, 60)).collect()
 }
 
 fn degrees(violations: &mut Violations, field: &str, value: f64, most: f64) -> f64 {
@@ -117,6 +227,23 @@ pub fn location(location: &Location) -> pb::Location {
         longitude: location.longitude,
         rank: location.rank,
         version: location.version,
+        kind: match location.kind {
+            LocationKind::Warehouse => pb::LocationKind::Warehouse,
+            LocationKind::Store => pb::LocationKind::Store,
+            LocationKind::DropShip => pb::LocationKind::DropShip,
+        }
+        .into(),
+        closed: location.closed,
+        daily_capacity: location.daily_capacity,
+        cut_off: if location.calendar.cut_off == NO_CUT_OFF {
+            String::new()
+        } else {
+            format!("{:02}:{:02}", location.calendar.cut_off / 60, location.calendar.cut_off % 60)
+        },
+        time_zone: location.calendar.time_zone.clone(),
+        working_days: (1..=7).filter(|day| location.calendar.working_days & (1 << (day - 1)) != 0).collect(),
+        holidays: location.calendar.holidays.iter().map(Date::to_string).collect(),
+        channels: location.channels.iter().cloned().collect(),
     }
 }
 
@@ -162,6 +289,7 @@ mod tests {
             height_mm: 4,
             standard_cost: Some(Money { currency_code: "GBP".into(), units: 2, nanos: 550_001_000 }),
             version: 0,
+            components: Vec::new(),
         };
         assert_eq!(item(&parse_item(shown.clone()).unwrap()), shown);
     }

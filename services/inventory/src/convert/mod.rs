@@ -3,6 +3,7 @@
 pub mod facts;
 pub mod item;
 pub mod reservation;
+pub mod sourcing;
 pub mod stock;
 
 use pesan_api::r#type::v1::Money as PbMoney;

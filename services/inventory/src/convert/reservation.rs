@@ -1,6 +1,6 @@
 use crate::convert::item::sku;
 use crate::known::Known;
-use crate::reservation::{Demand, DemandLine, Part, Policy, Reservation};
+use crate::reservation::{Demand, DemandLine, Part, Policy, Reservation, Wishes};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::Violations;
 use pesan_grpc::parse::to_timestamp;
@@ -47,7 +47,27 @@ pub fn parse_demand(demand: pb::OrderDemand, now: OffsetDateTime) -> Result<Dema
     let traceparent = Some(demand.traceparent).filter(|text| !text.is_empty());
     // Checked to be 0 to 9 above.
     let priority = i16::try_from(priority).unwrap_or(9);
-    v.into_result(Demand { order_id, lines, policy, priority, placed_at, traceparent })
+    let wishes = Wishes {
+        channel: Some(v.text("channel", demand.channel, 0, 60)).filter(|channel| !channel.is_empty()),
+        destination: demand.destination.as_ref().and_then(|to| destination(&mut v, to)),
+        ship_complete: demand.ship_complete,
+        preferred: v.optional_uuid("preferred_location_id", &demand.preferred_location_id),
+        not_before: demand.not_before.as_ref().and_then(|at| v.time("not_before", Some(at))),
+    };
+    v.into_result(Demand { order_id, lines, policy, priority, placed_at, traceparent, wishes })
+}
+
+fn destination(violations: &mut Violations, to: &pb::Destination) -> Option<(f64, f64)> {
+    if to.latitude.is_some() != to.longitude.is_some() {
+        violations.add("destination.longitude", "latitude and longitude must be given together, or none");
+    }
+    let (latitude, longitude) = to.latitude.zip(to.longitude)?;
+    for (field, value, most) in [("latitude", latitude, 90.0), ("longitude", longitude, 180.0)] {
+        if !(-most..=most).contains(&value) {
+            violations.add(format!("destination.{field}"), format!("must be -{most} to {most} degrees"));
+        }
+    }
+    Some((latitude, longitude))
 }
 
 fn is_plain(sku: &str) -> bool {
@@ -99,20 +119,30 @@ mod tests {
             priority: 10,
             placed_at: Some(to_timestamp(NOW + time::Duration::days(1))),
             traceparent: String::new(),
+            destination: Some(pb::Destination { latitude: Some(91.0), longitude: Some(181.0), ..Default::default() }),
+            channel: "x".repeat(61),
+            preferred_location_id: "x".into(),
+            not_before: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
+            ..pb::OrderDemand::default()
         };
         let violations = parse_demand(demand, NOW).unwrap_err();
         let mut fields: Vec<_> = violations.as_slice().iter().map(|v| v.field.as_str()).collect();
         fields.sort_unstable();
         let expected = [
+            "channel",
+            "destination.latitude",
+            "destination.longitude",
             "lines[1].line_no",
             "lines[1].quantity",
             "lines[1].sku",
             "lines[2].line_no",
             "lines[2].quantity",
             "lines[2].sku",
+            "not_before",
             "order_id",
             "placed_at",
             "policy",
+            "preferred_location_id",
             "priority",
         ];
         assert_eq!(fields, expected);
@@ -128,6 +158,6 @@ mod tests {
         };
         let parsed = parse_demand(demand, NOW).unwrap();
         assert_eq!((parsed.policy, parsed.priority, parsed.placed_at), (Policy::Backorder, 0, NOW));
-        assert_eq!(parsed.traceparent, None);
+        assert_eq!((parsed.traceparent, parsed.wishes), (None, Wishes::default()));
     }
 }

@@ -66,11 +66,19 @@ pub async fn apply(
     orders.dedup();
     let mut reservations = store::reservation::headers(conn, &orders).await?;
     store::reservation::read_parts(conn, &mut reservations, &orders, None).await?;
-    let resolved: Vec<Vec<Goods>> = {
+    let mut resolved: Vec<Vec<Goods>> = {
         let resolve = |fact: &GoodsFact| fact.lines().iter().map(|line| goods(inventory, line)).collect();
         facts.iter().map(|(_, _, fact)| resolve(fact)).collect::<Result<_, Error>>()?
     };
-    let mut keys: Vec<StockKey> = resolved.iter().flatten().filter(|goods| goods.stocked).map(key).collect();
+    // Kits move as they were promised, or, where nothing was promised, as they are composed now.
+    let kits = inventory.compositions(conn, resolved.iter().flatten().map(|goods| goods.item)).await?;
+    for ((_, order_id, _), goods) in facts.iter().zip(&mut resolved).filter(|_| !kits.is_empty()) {
+        for goods in goods {
+            let promised = reservations.get(order_id).and_then(|reservation| reservation.kit_of(goods.line_no));
+            goods.kit = promised.or(kits.get(&goods.item)).cloned();
+        }
+    }
+    let mut keys: Vec<StockKey> = resolved.iter().flatten().flat_map(Goods::keys).collect();
     keys.sort_unstable();
     keys.dedup();
     let mut items: Vec<ItemId> = keys.iter().map(|key| key.item).collect();
@@ -108,11 +116,7 @@ fn goods(inventory: &Inventory, line: &GoodsLine) -> Result<Goods, Error> {
     let known = inventory.known();
     let item = known.item(&line.sku).ok_or_else(|| Error::ItemNotFound(line.sku.clone()))?;
     let location = known.location(line.location_id).ok_or(Error::UnknownLocation)?;
-    Ok(Goods { line_no: line.line_no, item: item.id, stocked: line.stocked && item.is_stocked(), location })
-}
-
-fn key(goods: &Goods) -> StockKey {
-    StockKey { item: goods.item, location: goods.location }
+    Ok(Goods { line_no: line.line_no, item: item.id, stocked: line.stocked && item.takes_stock(), location, kit: None })
 }
 
 /// The books that a batch is written into.
@@ -139,16 +143,16 @@ impl Books {
         let mut issued = Vec::with_capacity(lines.len());
         let mut costs: Vec<Money> = Vec::with_capacity(lines.len());
         for (line, goods) in lines.iter().zip(goods) {
-            let issue = reservation.issue(*goods, line.quantity, &mut self.book);
-            let mut cost = None;
-            if goods.stocked {
+            let mut parts: Vec<Money> = Vec::with_capacity(1);
+            for issue in reservation.issue(goods, line.quantity, &mut self.book) {
                 if issue.unbooked > 0 {
                     tracing::warn!(%order_id, sku = line.sku, issue.unbooked, "more left than the books knew of");
-                    self.find(inventory, order_id, event, *goods, issue.unbooked);
+                    self.find(inventory, order_id, event, issue.key, issue.unbooked);
                 }
-                cost = self.costs.of(goods.item, line.quantity);
-                self.movement(order_id, event, *goods, MovementKind::Issue, -line.quantity, 0);
+                parts.extend(self.costs.of(issue.key.item, issue.quantity));
+                self.movement(order_id, event, issue.key, MovementKind::Issue, -issue.quantity, 0);
             }
+            let cost = cost::sum(&parts);
             costs.extend(cost);
             issued.push(Issued {
                 line_no: line.line_no,
@@ -163,9 +167,10 @@ impl Books {
     }
 
     /// The books were wrong: what left was there.
-    fn find(&mut self, inventory: &Inventory, order_id: Uuid, event: &Event, goods: Goods, quantity: i64) {
-        let movement = self.movement(order_id, event, goods, MovementKind::Adjustment, quantity, 0);
+    fn find(&mut self, inventory: &Inventory, order_id: Uuid, event: &Event, key: StockKey, quantity: i64) {
+        let movement = self.movement(order_id, event, key, MovementKind::Adjustment, quantity, 0);
         movement.reason = "UNBOOKED".to_owned();
+
         self.publish_last(inventory, order_id, event);
     }
 
@@ -186,8 +191,12 @@ impl Books {
             if shortage.quantity == 0 {
                 continue;
             }
-            self.movement(order_id, event, *goods, MovementKind::ShortPick, -shortage.quantity, 0);
-            self.publish_last(inventory, order_id, event);
+            for piece in goods.pieces() {
+                let off = -shortage.quantity * piece.quantity;
+                let key = StockKey { item: piece.item, location: goods.location };
+                self.movement(order_id, event, key, MovementKind::ShortPick, off, 0);
+                self.publish_last(inventory, order_id, event);
+            }
             let known = inventory.known();
             let fact = facts::shortage(&known, order_id, goods.line_no, goods.item, goods.location, shortage);
             self.events.push(event.follow_up(order_id, reservation.next_version(), &fact));
@@ -206,18 +215,13 @@ impl Books {
         let mut returned = Vec::with_capacity(lines.len());
         let mut costs: Vec<Money> = Vec::new();
         for (line, goods) in lines.iter().zip(goods) {
-            reservation.take_back(*goods, line.quantity, line.damaged, &mut self.book);
-            if goods.stocked && (line.quantity > 0 || line.damaged > 0) {
+            reservation.take_back(goods, line.quantity, line.damaged, &mut self.book);
+            for piece in goods.pieces().filter(|_| line.quantity > 0 || line.damaged > 0) {
+                let (sellable, damaged) = (line.quantity * piece.quantity, line.damaged * piece.quantity);
+                let key = StockKey { item: piece.item, location: goods.location };
                 // What cannot be sold is not worth its cost any more: it stays in the cost of goods.
-                costs.extend(self.costs.of(goods.item, line.quantity));
-                let movement = self.movement(
-                    reservation.order_id,
-                    event,
-                    *goods,
-                    MovementKind::Return,
-                    line.quantity,
-                    line.damaged,
-                );
+                costs.extend(self.costs.of(piece.item, sellable));
+                let movement = self.movement(reservation.order_id, event, key, MovementKind::Return, sellable, damaged);
                 movement.reference = return_id.to_owned();
             }
             returned.push(pb::ReturnedLine {
@@ -239,15 +243,15 @@ impl Books {
         &mut self,
         order_id: Uuid,
         event: &Event,
-        goods: Goods,
+        key: StockKey,
         kind: MovementKind,
         quantity: i64,
         damaged: i64,
     ) -> &mut Movement {
-        let value = self.costs.count(goods.item, quantity);
+        let value = self.costs.count(key.item, quantity);
         self.movements.push(Movement {
             id: Uuid::now_v7(),
-            key: key(&goods),
+            key,
             quantity,
             damaged,
             quality_hold: 0,
@@ -255,7 +259,7 @@ impl Books {
             kind,
             reason: String::new(),
             reference: order_id.to_string(),
-            unit_cost: self.costs.unit_cost(goods.item),
+            unit_cost: self.costs.unit_cost(key.item),
             effective_at: event.effective_at,
         });
         let last = self.movements.len() - 1;

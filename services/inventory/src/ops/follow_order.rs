@@ -6,8 +6,8 @@ use super::expire::held_keys;
 use crate::convert::facts;
 use crate::error::Error;
 use crate::location::LocationId;
-use crate::reservation::{Fill, Released, Reservation, State};
-use crate::stock::{Book, StockKey};
+use crate::reservation::{Fill, Part, Released, Reservation, State};
+use crate::stock::Book;
 use crate::store;
 use pesan_feed::{Event, NewEvent};
 use sqlx::PgConnection;
@@ -83,6 +83,8 @@ pub async fn apply(
     }
     let fills: Vec<Fill> = fills.into_values().flatten().filter(|fill| fill.changed).collect();
     store::stock::write(conn, &book).await?;
+    let closed = |order_id: &&Uuid| reservations.get(*order_id).is_some_and(|r| r.state == State::Closed);
+    store::capacity::give_back(conn, &orders.iter().filter(closed).copied().collect::<Vec<_>>()).await?;
     store::reservation::save(conn, &reservations.values().collect::<Vec<_>>()).await?;
     store::reservation::save_fills(conn, &fills).await?;
     pesan_feed::append(conn, &events).await?;
@@ -161,9 +163,7 @@ async fn lock_stock(
     let mut keys = held_keys(reservations.values());
     let lapsed = facts.iter().filter(|(_, _, fact)| matches!(fact, OrderFact::Confirmed { .. }));
     let lapsed = lapsed.filter_map(|(_, order_id, _)| reservations.get(order_id));
-    for part in lapsed.flat_map(|reservation| &reservation.parts).filter(|part| part.stocked) {
-        keys.extend(part.location.map(|location| StockKey { item: part.item, location }));
-    }
+    keys.extend(lapsed.flat_map(|reservation| &reservation.parts).flat_map(Part::keys));
     keys.sort_unstable();
     keys.dedup();
     if keys.is_empty() {

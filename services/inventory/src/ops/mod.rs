@@ -9,17 +9,22 @@ pub mod look;
 pub mod move_stock;
 pub mod prove;
 pub mod reserve;
+pub mod source;
 pub mod upsert;
 
 use crate::error::Error;
 use crate::item::ItemId;
+use crate::kit::Kit;
 use crate::known::Known;
 use crate::location::LocationId;
+use crate::network::Network;
+use crate::sourcing::{FreeStock, Shelf};
 use crate::stock::StockKey;
 use crate::store;
 use pesan_feed::Feed;
 use pesan_host::Clock;
 use sqlx::{PgConnection, PgPool};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -36,12 +41,59 @@ pub struct Inventory {
     /// How long a reservation waits for its order's confirmation.
     pub reservation_lives: Duration,
     known: Arc<RwLock<Known>>,
+    network: Arc<RwLock<Arc<Network>>>,
 }
 
 impl Inventory {
     /// With nothing remembered yet.
     pub fn new(pool: PgPool, clock: Clock, feed: Feed, reservation_lives: Duration) -> Self {
-        Self { pool, clock, feed, filler: Arc::default(), reservation_lives, known: Arc::default() }
+        Self {
+            pool,
+            clock,
+            feed,
+            filler: Arc::default(),
+            reservation_lives,
+            known: Arc::default(),
+            network: Arc::default(),
+        }
+    }
+
+    /// Locations and rules as of this version or a later one: what is remembered, or else what is there now.
+    async fn network(&self, conn: &mut PgConnection, version: i64) -> Result<Arc<Network>, Error> {
+        let remembered = self.network.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if remembered.version >= version {
+            return Ok(remembered);
+        }
+        let read = Arc::new(store::network::read(conn).await?);
+        let mut remembered = self.network.write().unwrap_or_else(PoisonError::into_inner);
+        if remembered.version < read.version {
+            *remembered = read.clone();
+        }
+        Ok(read)
+    }
+
+    /// Locations and rules as they are now.
+    async fn network_now(&self, conn: &mut PgConnection) -> Result<Arc<Network>, Error> {
+        let version = store::network::version(&mut *conn).await?;
+        self.network(conn, version).await
+    }
+
+    /// How these kits are composed now; of items that are remembered.
+    async fn compositions(
+        &self,
+        conn: &mut PgConnection,
+        items: impl Iterator<Item = ItemId>,
+    ) -> Result<HashMap<ItemId, Arc<Kit>>, Error> {
+        let mut kits: Vec<ItemId> = {
+            let known = self.known();
+            items.filter(|item| known.is_kit(*item)).collect()
+        };
+        kits.sort_unstable();
+        kits.dedup();
+        if kits.is_empty() {
+            return Ok(HashMap::new());
+        }
+        Ok(store::kit::current(conn, &kits).await?)
     }
 
     /// What is remembered of items and locations. Not to be held over an await.
@@ -135,4 +187,14 @@ where
         }
     }
     work().await
+}
+
+/// Shelves in the order in which the network's locations are asked.
+fn in_order(network: &Network, mut shelves: Vec<(ItemId, Shelf)>) -> FreeStock {
+    shelves.sort_by_key(|(_, shelf)| network.order(shelf.location));
+    let mut stock = FreeStock::default();
+    for (item, shelf) in shelves {
+        stock.add(item, shelf);
+    }
+    stock
 }

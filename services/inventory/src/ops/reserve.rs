@@ -1,18 +1,22 @@
 //! Promises stock to orders: many callers' lists in one transaction.
 //!
 //! Ten statements for any number of orders: begin, lock the orders, read what they hold, lock the stock, read the queue,
-//! write reservations, parts and stock, append the facts, commit.
+//! write reservations, parts and stock, append the facts, commit. Further ones, as constant a number, only where they are
+//! needed: kits are read, days of locations with a capacity are locked and counted, and choices are explained.
 
-use super::{Inventory, insist};
-use crate::convert::facts;
+use super::{Inventory, insist, source};
+use crate::convert::{facts, sourcing as told};
 use crate::error::Error;
-use crate::item::ItemId;
 use crate::known::Known;
-use crate::location::LocationId;
-use crate::reservation::{Decision, Demand, Part, Reservation, Short, State, Wanted, WantedLine, decide};
-use crate::sourcing::FreeStock;
-use crate::stock::{Book, Level, StockKey};
+use crate::network::Network;
+use crate::reservation::{
+    Decision, Demand, Granted, Part, Reservation, Short, Sourcing, State, Wanted, WantedLine, decide,
+};
+use crate::sourcing::Load;
+use crate::stock::Book;
 use crate::store;
+use crate::store::capacity::Use;
+use crate::store::sourcing::Kept;
 use pesan_api::r#type::v1::FieldViolation;
 use pesan_batch::{Coalescer, Limits};
 use pesan_feed::NewEvent;
@@ -69,6 +73,7 @@ async fn reserve_lists(inventory: &Inventory, lists: Vec<Vec<Demand>>) -> Vec<Ve
 pub async fn reserve(inventory: &Inventory, demands: &[Demand]) -> Result<Vec<Outcome>, Error> {
     let lines = demands.iter().flat_map(|demand| &demand.lines);
     inventory.learn_skus(lines.map(|line| line.sku.as_str()).collect()).await?;
+    inventory.learn_locations(demands.iter().filter_map(|demand| demand.wishes.preferred).collect()).await?;
     // An order that comes twice in a batch is answered twice with what it gets once.
     let mut outcomes: HashMap<Uuid, Outcome> = HashMap::with_capacity(demands.len());
     let mut wants: Vec<(&Demand, Wanted)> = Vec::with_capacity(demands.len());
@@ -89,7 +94,8 @@ pub async fn reserve(inventory: &Inventory, demands: &[Demand]) -> Result<Vec<Ou
     Ok(demands.iter().map(answer).collect())
 }
 
-fn wanted(known: &Known, demand: &Demand) -> Result<Wanted, Error> {
+/// Resolves what a demand names; kits are composed later.
+pub(super) fn wanted(known: &Known, demand: &Demand) -> Result<Wanted, Error> {
     let mut lines = Vec::with_capacity(demand.lines.len());
     let mut unknown = Vec::new();
     for (i, line) in demand.lines.iter().enumerate() {
@@ -97,7 +103,8 @@ fn wanted(known: &Known, demand: &Demand) -> Result<Wanted, Error> {
             Some(item) => lines.push(WantedLine {
                 line_no: line.line_no,
                 item: item.id,
-                stocked: item.is_stocked(),
+                stocked: item.takes_stock(),
+                kit: None,
                 quantity: line.quantity,
             }),
             None => unknown.push(format!("lines[{i}].sku")),
@@ -106,7 +113,9 @@ fn wanted(known: &Known, demand: &Demand) -> Result<Wanted, Error> {
     if !unknown.is_empty() {
         return Err(Error::UnknownSku(unknown));
     }
-    Ok(Wanted { policy: demand.policy, lines })
+    let locate = |id| known.location(id).ok_or(Error::UnknownPreferredLocation);
+    let preferred = demand.wishes.preferred.map(locate).transpose()?;
+    Ok(Wanted { policy: demand.policy, wishes: demand.wishes.clone(), preferred, lines })
 }
 
 async fn write(
@@ -146,8 +155,9 @@ async fn write(
         store::reservation::forget_parts(&mut tx, &lapsed).await?;
     }
 
-    let home = home(&mut tx, &fresh_wants).await?;
-    if home.is_none() {
+    source::compose(inventory, &mut tx, &mut fresh_wants).await?;
+    let (mut stock, network) = source::free_stock(inventory, &mut tx, &fresh_wants).await?;
+    if network.home().is_none() {
         // Without any location there is nowhere to ship a service from.
         let mut ships = fresh_wants.iter().map(|wanted| wanted.lines.iter().all(|line| line.stocked));
         fresh.retain(|demand| {
@@ -159,12 +169,15 @@ async fn write(
         });
         fresh_wants.retain(|wanted| wanted.lines.iter().all(|line| line.stocked));
     }
-    let mut stock = free_stock(&mut tx, &fresh_wants).await?;
-    let decisions = decide(&mut stock, home, &fresh_wants);
+    let load = load(inventory, &mut tx, &network, &fresh_wants).await?;
+    let mut sourcing = Sourcing { network: &network, load, now: inventory.clock.now() };
+    let decisions = decide(&mut stock, &mut sourcing, &fresh_wants);
 
     let mut book = Book::default();
     let mut events = Vec::with_capacity(fresh.len());
     let mut refused: HashMap<Uuid, Vec<Short>> = HashMap::new();
+    let mut kept: Vec<Kept> = Vec::new();
+    let mut uses: Vec<Use> = Vec::new();
     let mut waits = false;
     {
         let locations = decisions.iter().flat_map(parts_of).filter_map(|part| part.location);
@@ -177,20 +190,23 @@ async fn write(
             reservation.policy = demand.policy;
             reservation.priority = demand.priority;
             reservation.placed_at = demand.placed_at;
+            reservation.wishes = demand.wishes.clone();
             reservation.confirmed = false;
             let version = reservation.next_version();
             let event = match decision {
-                Decision::Reserved(parts) => {
+                Decision::Reserved(Granted { parts, explanation, days }) => {
+                    if let Some(explanation) = explanation {
+                        let now = sourcing.now;
+                        kept.push((order_id, now, told::kept(&network, demand, &explanation, now)));
+                    }
+                    uses.extend(days.into_iter().map(|(location, day)| (order_id, location, day)));
                     reservation.state = State::Held;
                     reservation.expires_at = Some(expires_at);
                     reservation.units = parts.iter().map(|part| part.quantity).sum();
                     reservation.parts = parts;
                     waits |= reservation.parts.iter().any(|part| part.backordered > 0);
-                    for part in reservation.parts.iter().filter(|part| part.stocked) {
-                        if let Some(location) = part.location {
-                            let key = StockKey { item: part.item, location };
-                            book.change(key, Level { reserved: part.reserved, ..Level::default() });
-                        }
+                    for part in &reservation.parts {
+                        part.book_reserved(part.reserved, &mut book);
                     }
                     NewEvent::new(order_id, version, &facts::reserved(&known, reservation), demand.placed_at)
                 }
@@ -211,6 +227,8 @@ async fn write(
         reservations.values().partition(|reservation| stored.contains(&reservation.order_id));
     store::reservation::insert(&mut tx, &new).await?;
     store::reservation::save(&mut tx, &old).await?;
+    store::capacity::take(&mut tx, &uses).await?;
+    store::sourcing::write(&mut tx, &kept).await?;
     pesan_feed::append(&mut tx, &events).await?;
     tx.commit().await?;
 
@@ -242,36 +260,24 @@ fn of_state(reservations: &BTreeMap<Uuid, Reservation>, state: State) -> Vec<Uui
 
 fn parts_of(decision: &Decision) -> &[Part] {
     match decision {
-        Decision::Reserved(parts) => parts,
+        Decision::Reserved(granted) => &granted.parts,
         Decision::Refused(_) => &[],
     }
 }
 
-/// Where services are shipped from when nothing else tells.
-async fn home(conn: &mut PgConnection, wants: &[Wanted]) -> Result<Option<LocationId>, Error> {
-    if wants.iter().all(|wanted| wanted.lines.iter().all(|line| line.stocked)) {
-        return Ok(None);
+/// The days of locations that can only ship so many orders; locked, so that what is counted stays true.
+async fn load(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    network: &Network,
+    wants: &[Wanted],
+) -> Result<Load, Error> {
+    let limited = network.limited();
+    if limited.is_empty() || wants.is_empty() {
+        return Ok(Load::default());
     }
-    Ok(store::location::first(conn).await?)
-}
-
-/// The stock of what is wanted, locked, without what waiting orders will get.
-async fn free_stock(conn: &mut PgConnection, wants: &[Wanted]) -> Result<FreeStock, Error> {
-    let lines = wants.iter().flat_map(|wanted| &wanted.lines).filter(|line| line.stocked);
-    let mut items: Vec<ItemId> = lines.map(|line| line.item).collect();
-    items.sort_unstable();
-    items.dedup();
-    if items.is_empty() {
-        return Ok(FreeStock::default());
-    }
-    let mut stock = store::stock::lock_free(conn, &items).await?;
-    let free: Vec<ItemId> = stock.items().filter(|item| stock.free(*item) > 0).collect();
-    if !free.is_empty() {
-        for (item, waiting) in store::reservation::waiting(conn, &free).await? {
-            stock.keep_for_queue(item, waiting);
-        }
-    }
-    Ok(stock)
+    let yesterday = inventory.clock.now().date() - time::Duration::days(1);
+    Ok(store::capacity::lock(conn, &limited, yesterday).await?)
 }
 
 fn short_lines(known: &Known, demand: &Demand, shorts: &[Short]) -> Vec<FieldViolation> {

@@ -3,9 +3,10 @@
 use super::{Inventory, insist};
 use crate::convert::facts;
 use crate::error::Error;
-use crate::item::{self, Item, StoredItem, Upsert};
+use crate::item::{self, Item, ItemKind, StoredItem, Upsert};
 use crate::location::{self, Location};
 use crate::store;
+use crate::store::kit::NewKit;
 use pesan_feed::NewEvent;
 use std::collections::HashMap;
 
@@ -19,34 +20,65 @@ pub async fn upsert_items(
 
 async fn write_items(inventory: &Inventory, wanted: &[Result<Item, Error>]) -> Result<Vec<Result<Item, Error>>, Error> {
     let now = inventory.clock.now();
-    let skus: Vec<&str> = wanted.iter().flatten().map(|item| item.sku.as_str()).collect();
+    let items = || wanted.iter().flatten();
+    let components = items().flat_map(|item| item.components.iter().map(|(sku, _)| sku.as_str()));
+    let skus: Vec<&str> = items().map(|item| item.sku.as_str()).chain(components).collect();
     let mut tx = store::begin(&inventory.pool).await?;
     pesan_feed::lock(&mut tx, skus.iter().map(|sku| item::aggregate_of(sku))).await?;
     let stored = store::item::lock(&mut tx, &skus).await?;
     let mut stored: HashMap<String, StoredItem> = stored.into_iter().map(|s| (s.item.sku.clone(), s)).collect();
+    let kit_versions: HashMap<String, Option<i64>> =
+        stored.iter().map(|(sku, stored)| (sku.clone(), stored.kit_version)).collect();
 
-    let (outcomes, changed) = apply(wanted, |item| {
-        let before = stored.get(&item.sku);
-        let used = before.is_some_and(|stored| stored.used);
-        let outcome = item::upsert(before, item.clone())?;
-        if let Upsert::Changed(changed) = &outcome {
-            stored.insert(changed.sku.clone(), StoredItem { item: changed.clone(), used });
-        }
-        Ok(outcome)
-    });
+    let (outcomes, changed) = apply(wanted, |item| upsert_item(&mut stored, item));
     let events: Vec<NewEvent> = changed
         .iter()
         .map(|item| NewEvent::new(item::aggregate_of(&item.sku), item.version, &facts::item_changed(item), now))
         .collect();
     let latest: HashMap<&str, &Item> = changed.iter().map(|item| (item.sku.as_str(), item)).collect();
-    let latest: Vec<&Item> = latest.into_values().collect();
+    let kit_version = |sku: &str| stored.get(sku).and_then(|stored| stored.kit_version);
+    let latest: Vec<(&Item, Option<i64>)> =
+        latest.into_values().map(|item| (item, kit_version(item.sku.as_str()))).collect();
+    let kits = latest.iter().filter_map(|(item, version)| {
+        let before = kit_versions.get(&item.sku).copied().flatten();
+        let version = version.filter(|version| before != Some(*version))?;
+        Some(NewKit { sku: &item.sku, version, components: &item.components })
+    });
+    let kits: Vec<NewKit<'_>> = kits.collect();
     if !latest.is_empty() {
         store::item::write(&mut tx, &latest).await?;
+        store::kit::write(&mut tx, &kits).await?;
         pesan_feed::append(&mut tx, &events).await?;
     }
     tx.commit().await?;
     inventory.feed.wake();
     Ok(outcomes)
+}
+
+/// One item of the list, given what is stored after those before it.
+fn upsert_item(stored: &mut HashMap<String, StoredItem>, wanted: &Item) -> Result<Upsert<Item>, Error> {
+    let is_stocked = |sku: &String| stored.get(sku).is_some_and(|stored| stored.item.kind == ItemKind::Stocked);
+    let unknown = wanted.components.iter().enumerate().filter(|(_, (sku, _))| !is_stocked(sku));
+    let unknown: Vec<String> = unknown.map(|(i, _)| format!("components[{i}].sku")).collect();
+    if !unknown.is_empty() {
+        return Err(Error::UnknownComponent(unknown));
+    }
+    let before = stored.get(&wanted.sku);
+    let used = before.is_some_and(|stored| stored.used);
+    let outcome = item::upsert(before, wanted.clone())?;
+    if let Upsert::Changed(changed) = &outcome {
+        let same = before.filter(|before| before.item.components == changed.components);
+        let composed = same.and_then(|before| before.kit_version).unwrap_or(changed.version);
+        let kit_version = (changed.kind == ItemKind::Kit).then_some(composed);
+        stored.insert(changed.sku.clone(), StoredItem { item: changed.clone(), kit_version, used });
+        for (sku, _) in &changed.components {
+            // A part of a kit stays stocked.
+            if let Some(component) = stored.get_mut(sku) {
+                component.used = true;
+            }
+        }
+    }
+    Ok(outcome)
 }
 
 /// Creates or changes locations by code. One that comes twice is changed twice, in the order given.
@@ -83,6 +115,7 @@ async fn write_locations(
     let latest: Vec<&Location> = latest.into_values().collect();
     if !latest.is_empty() {
         store::location::write(&mut tx, &latest).await?;
+        store::network::changed(&mut tx).await?;
         pesan_feed::append(&mut tx, &events).await?;
     }
     tx.commit().await?;

@@ -1,20 +1,30 @@
 //! Whatever happens to a reservation, in whatever order: nothing is lost, and the books stay lawful.
 
-use super::{Decision, Fill, Goods, Policy, Reservation, State, Wanted, WantedLine, decide};
+use super::{
+    Decision, Fill, Goods, Granted, Part, Policy, Reservation, Sourcing, State, Wanted, WantedLine, Wishes, decide,
+};
 use crate::item::ItemId;
-use crate::location::LocationId;
-use crate::sourcing::{FreeStock, Shelf};
+use crate::kit::{Component, Kit};
+use crate::location::{Location, LocationId};
+use crate::network::Network;
+use crate::sourcing::{FreeStock, Load, Rules, Shelf};
 use crate::stock::{Book, Level, StockKey};
 use proptest::prelude::*;
+use std::sync::Arc;
 use time::macros::datetime;
 use uuid::Uuid;
 
 const AT: time::OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 const LOCATIONS: [LocationId; 2] = [LocationId(1), LocationId(2)];
 
-/// Line 1 is of item 1, line 2 of item 2, line 3 of a service.
+/// Line 1 is of item 1, line 2 of item 2, line 3 of a service, line 4 of a kit of one of item 1 and two of item 2.
 fn goods(line_no: i32, location: LocationId) -> Goods {
-    Goods { line_no, item: ItemId(line_no.into()), stocked: line_no < 3, location }
+    Goods { line_no, item: ItemId(line_no.into()), stocked: line_no != 3, location, kit: kit(line_no) }
+}
+
+fn kit(line_no: i32) -> Option<Arc<Kit>> {
+    let component = |item, quantity| Component { item: ItemId(item), quantity };
+    (line_no == 4).then(|| Arc::new(Kit { version: 1, components: vec![component(1, 1), component(2, 2)] }))
 }
 
 #[derive(Clone, Debug)]
@@ -30,7 +40,7 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let (line, at, quantity) = (1..=3i32, 0..2usize, 1..8i64);
+    let (line, at, quantity) = (1..=4i32, 0..2usize, 1..8i64);
     prop_oneof![
         4 => (line.clone(), at.clone(), 0..5i64, 0..5i64)
             .prop_map(|(line, at, reserved, backordered)| Step::Cancel { line, at, reserved, backordered }),
@@ -48,14 +58,18 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does a step as its use case would; the quantity that the books did not know of and that was found.
-fn take(step: &Step, reservation: &mut Reservation, fills: &mut Vec<Fill>, book: &mut Book) -> i64 {
+/// What left of a key, and of it the quantity that the books did not know of and that was found.
+type Left = Vec<(StockKey, i64, i64)>;
+
+/// Does a step as its use case would; what left.
+fn take(step: &Step, reservation: &mut Reservation, fills: &mut Vec<Fill>, book: &mut Book) -> Left {
     match *step {
         Step::Cancel { line, at, reserved, backordered } => {
             reservation.release_line(line, &[(LOCATIONS[at], reserved)], backordered, fills, book);
         }
         Step::Issue { line, at, quantity } => {
-            return reservation.issue(goods(line, LOCATIONS[at]), quantity, book).unbooked;
+            let issues = reservation.issue(&goods(line, LOCATIONS[at]), quantity, book);
+            return issues.iter().map(|issue| (issue.key, issue.quantity, issue.unbooked)).collect();
         }
         Step::ShortPick { line, at, quantity } => {
             reservation.short_pick(line, LOCATIONS[at], quantity, book);
@@ -65,13 +79,14 @@ fn take(step: &Step, reservation: &mut Reservation, fills: &mut Vec<Fill>, book:
             let of_line = || reservation.parts.iter().filter(|part| part.line_no == line);
             let out: i64 = of_line().map(|part| part.issued - part.returned).sum();
             let sellable = sellable.min(out);
-            reservation.take_back(goods(line, LOCATIONS[at]), sellable, damaged.min(out - sellable), book);
+            reservation.take_back(&goods(line, LOCATIONS[at]), sellable, damaged.min(out - sellable), book);
         }
         Step::Fill { line, at, quantity } => {
             let Goods { item, location, .. } = goods(line, LOCATIONS[at]);
             let waiting =
                 reservation.parts.iter().filter(|part| part.line_no == line).map(|part| part.backordered).sum();
-            let quantity = quantity.min(book.level(StockKey { item, location }).free()).min(waiting);
+            let here = Part { kit: kit(line), ..Part::empty(line, Some(location), item, line != 3) };
+            let quantity = quantity.min(here.free(book)).min(waiting);
             if quantity > 0 {
                 reservation.fill(line, item, location, quantity, book);
                 let (order_id, version) = (reservation.order_id, reservation.next_version());
@@ -85,14 +100,14 @@ fn take(step: &Step, reservation: &mut Reservation, fills: &mut Vec<Fill>, book:
         Step::Expire => {}
         Step::Close => drop(reservation.close(book)),
     }
-    0
+    Vec::new()
 }
 
 proptest! {
     #[test]
     fn nothing_is_lost_and_nothing_oversold(
         on_hand in prop::array::uniform4(0i64..12),
-        wanted in prop::array::uniform3(1i64..12),
+        wanted in prop::array::uniform4(1i64..12),
         backorders: bool,
         steps in prop::collection::vec(any_step(), 0..40),
     ) {
@@ -101,25 +116,28 @@ proptest! {
         let mut book = Book::new(keys.into_iter().zip(on_hand).map(|(key, on_hand)| (key, Level { on_hand, ..Level::default() })));
         let mut free = FreeStock::default();
         for (key, on_hand) in keys.into_iter().zip(on_hand) {
-            free.add(key.item, Shelf { location: key.location, free: on_hand });
+            free.add(key.item, Shelf { location: key.location, free: on_hand, since: None });
         }
-        let lines = (1..=3i32).zip(wanted).map(|(line_no, quantity)| {
-            WantedLine { line_no, item: ItemId(line_no.into()), stocked: line_no < 3, quantity }
+        let lines = (1..=4i32).zip(wanted).map(|(line_no, quantity)| {
+            WantedLine { line_no, item: ItemId(line_no.into()), stocked: line_no != 3, kit: kit(line_no), quantity }
         });
         let policy = if backorders { Policy::Backorder } else { Policy::WhatIsThere };
-        let decision = decide(&mut free, Some(LOCATIONS[0]), &[Wanted { policy, lines: lines.collect() }]).remove(0);
-        let Decision::Reserved(parts) = decision else { return Ok(()) };
+        let locations = LOCATIONS.map(|id| (id, Location { code: format!("L{}", id.0), ..Location::default() }));
+        let network = Network::new(1, Rules::default(), locations.into());
+        let mut sourcing = Sourcing { network: &network, load: Load::default(), now: AT };
+        let wanted_lines = Wanted { policy, wishes: Wishes::default(), preferred: None, lines: lines.collect() };
+        let decision = decide(&mut free, &mut sourcing, &[wanted_lines]).remove(0);
+        let Decision::Reserved(Granted { parts, .. }) = decision else { return Ok(()) };
         let mut reservation = Reservation { policy, parts, confirmed: false, ..Reservation::unknown(Uuid::nil(), State::Held, AT) };
         reservation.units = wanted.iter().sum();
-        for part in reservation.parts.iter().filter(|part| part.stocked && part.reserved > 0) {
-            let key = StockKey { item: part.item, location: part.location.unwrap() };
-            book.change(key, Level { reserved: part.reserved, ..Level::default() });
+        for part in &reservation.parts {
+            part.book_reserved(part.reserved, &mut book);
         }
 
         let mut fills = Vec::new();
         for step in &steps {
             let before = keys.map(|key| book.level(key));
-            let found = take(step, &mut reservation, &mut fills, &mut book);
+            let left = take(step, &mut reservation, &mut fills, &mut book);
             let line_of = |part: &super::Part| part.reserved + part.issued + part.backordered + part.refused + part.released;
             for part in &reservation.parts {
                 prop_assert_eq!(part.quantity, line_of(part), "{:?} {:?}", step, part);
@@ -132,12 +150,12 @@ proptest! {
             for (key, before) in keys.into_iter().zip(before) {
                 let level = book.level(key);
                 prop_assert!(level.reserved >= 0 && level.reserved <= level.on_hand && level.damaged >= 0, "{:?}", step);
-                let of_key = |part: &&super::Part| part.item == key.item && part.location == Some(key.location);
-                let held: i64 = reservation.parts.iter().filter(of_key).map(|part| part.reserved).sum();
-                prop_assert_eq!(level.reserved, held, "{:?}", step);
-                if let Step::Issue { line, at, quantity } = step
-                    && goods(*line, LOCATIONS[*at]).item == key.item && LOCATIONS[*at] == key.location
-                {
+                let here = reservation.parts.iter().filter(|part| part.stocked && part.location == Some(key.location));
+                let of_part = |part: &Part| {
+                    part.pieces().filter(|piece| piece.item == key.item).map(|piece| piece.quantity * part.reserved).sum::<i64>()
+                };
+                prop_assert_eq!(level.reserved, here.map(of_part).sum::<i64>(), "{:?}", step);
+                for (_, quantity, found) in left.iter().filter(|(of, ..)| *of == key) {
                     prop_assert_eq!(before.on_hand + found - quantity, level.on_hand);
                 }
             }

@@ -3,9 +3,11 @@
 
 use super::{Fill, Part, Reservation, State};
 use crate::item::ItemId;
+use crate::kit::{Component, Kit, pieces};
 use crate::location::LocationId;
 use crate::reservation::Policy;
 use crate::stock::{Book, Level, StockKey};
+use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// What was let go of a line.
@@ -18,46 +20,43 @@ pub struct Released {
 }
 
 /// Goods of a line that moved at a location.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Goods {
     pub line_no: i32,
     pub item: ItemId,
     /// False for service items.
     pub stocked: bool,
     pub location: LocationId,
+    /// Of a kit: what it is made of.
+    pub kit: Option<Arc<Kit>>,
 }
 
-/// What left stock with a shipment.
+/// What left stock with a shipment: of one item, that of the line or a component of its kit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Issue {
-    /// More than the books knew of: to be found by an adjustment first.
+    pub key: StockKey,
+    pub quantity: i64,
+    /// Of it, more than the books knew of: to be found by an adjustment first.
     pub unbooked: i64,
 }
 
-/// What a picker did not find.
+/// What a picker did not find, in units of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// Off the books.
+    /// Off the books; of a kit, all its components.
     pub quantity: i64,
     /// Of it, what waits again.
     pub backordered: i64,
 }
 
-fn key(part: &Part, location: LocationId) -> StockKey {
-    StockKey { item: part.item, location }
-}
-
 /// Lets go of up to `quantity` of what a part holds. Gives how much it was.
 fn release_part(part: &mut Part, quantity: i64, book: &mut Book) -> i64 {
-    let Some(location) = part.location else { return 0 };
     let some = part.reserved.min(quantity);
     if some > 0 {
         part.reserved -= some;
         part.released += some;
         part.changed = true;
-        if part.stocked {
-            book.change(key(part, location), Level { reserved: -some, ..Level::default() });
-        }
+        part.book_reserved(-some, book);
     }
     some
 }
@@ -73,11 +72,22 @@ fn leave_queue(part: &mut Part, quantity: i64) -> i64 {
     some
 }
 
+impl Goods {
+    /// What one unit of them is in stock; nothing for services.
+    pub fn pieces(&self) -> impl Iterator<Item = Component> + '_ {
+        pieces(self.item, self.kit.as_deref()).filter(|_| self.stocked)
+    }
+
+    /// The stock that they move.
+    pub fn keys(&self) -> impl Iterator<Item = StockKey> + '_ {
+        self.pieces().map(|piece| StockKey { item: piece.item, location: self.location })
+    }
+}
+
 impl Reservation {
     /// The keys of the stock that its stocked parts hold.
     pub fn held_keys(&self) -> impl Iterator<Item = StockKey> + '_ {
-        let held = self.parts.iter().filter(|part| part.stocked && part.reserved > 0);
-        held.filter_map(|part| part.location.map(|location| key(part, location)))
+        self.parts.iter().filter(|part| part.reserved > 0).flat_map(Part::keys)
     }
 
     /// It lapsed: everything of it is free again.
@@ -181,21 +191,17 @@ impl Reservation {
     fn hold_again(&mut self, line_no: i32, location: LocationId, quantity: i64, book: &mut Book) {
         let at = self.parts.iter_mut().find(|part| part.line_no == line_no && part.location == Some(location));
         let Some(part) = at else { return };
-        let free = if part.stocked { book.level(key(part, location)).free() } else { i64::MAX };
-        let some = quantity.min(part.released).min(free).max(0);
+        let some = quantity.min(part.released).min(part.free(book)).max(0);
         part.released -= some;
         part.reserved += some;
         part.changed = true;
-        if part.stocked {
-            book.change(key(part, location), Level { reserved: some, ..Level::default() });
-        }
+        part.book_reserved(some, book);
     }
 
     /// Goods left. Beyond what was held they come out of free stock, and beyond that the books were wrong: what left was
-    /// there.
-    pub fn issue(&mut self, goods: Goods, quantity: i64, book: &mut Book) -> Issue {
-        let Goods { line_no, item, stocked, location } = goods;
-        let part = self.part(line_no, Some(location), item, stocked);
+    /// there. Gives what left of which item; nothing for services.
+    pub fn issue(&mut self, goods: &Goods, quantity: i64, book: &mut Book) -> Vec<Issue> {
+        let part = self.part_of(goods);
         let held = part.reserved.min(quantity);
         let beyond = quantity - held;
         // What was let go before is shipped after all; only what was never asked for makes the line larger.
@@ -204,15 +210,26 @@ impl Reservation {
         part.released -= again;
         part.issued += quantity;
         part.quantity += beyond - again;
+        let mut issues = Vec::with_capacity(1);
+        for piece in part.pieces().filter(|_| goods.stocked) {
+            let key = StockKey { item: piece.item, location: goods.location };
+            let (held, beyond) = (held * piece.quantity, beyond * piece.quantity);
+            let free = book.level(key).unreserved().max(0).min(beyond);
+            book.change(key, Level { on_hand: -held - free, reserved: -held, ..Level::default() });
+            issues.push(Issue { key, quantity: held + beyond, unbooked: beyond - free });
+        }
         self.units += beyond - again;
         self.changed |= beyond > again;
-        if !stocked {
-            return Issue { unbooked: 0 };
+        issues
+    }
+
+    /// The part of the goods, made when there is none yet.
+    fn part_of(&mut self, goods: &Goods) -> &mut Part {
+        let part = self.part(goods.line_no, Some(goods.location), goods.item, goods.stocked);
+        if part.kit.is_none() {
+            part.kit.clone_from(&goods.kit);
         }
-        let key = StockKey { item, location };
-        let free = book.level(key).unreserved().max(0).min(beyond);
-        book.change(key, Level { on_hand: -held - free, reserved: -held, ..Level::default() });
-        Issue { unbooked: beyond - free }
+        part
     }
 
     /// A picker found less than was held: it is off the books, and waits again or is refused, by the order's policy.
@@ -228,7 +245,11 @@ impl Reservation {
         part.reserved -= short;
         part.quantity -= short;
         part.changed = true;
-        book.change(StockKey { item, location }, Level { on_hand: -short, reserved: -short, ..Level::default() });
+        for piece in part.pieces() {
+            let off = -short * piece.quantity;
+            let key = StockKey { item: piece.item, location };
+            book.change(key, Level { on_hand: off, reserved: off, ..Level::default() });
+        }
         let waits = self.policy == Policy::Backorder && self.state == State::Held;
         let nowhere = self.part(line_no, None, item, true);
         nowhere.quantity += short;
@@ -241,10 +262,12 @@ impl Reservation {
     }
 
     /// Goods came back: noted at the parts they left from, and booked as stock where they are now.
-    pub fn take_back(&mut self, goods: Goods, sellable: i64, damaged: i64, book: &mut Book) {
-        let Goods { line_no, item, stocked, location } = goods;
-        if stocked {
-            book.change(StockKey { item, location }, Level { on_hand: sellable, damaged, ..Level::default() });
+    pub fn take_back(&mut self, goods: &Goods, sellable: i64, damaged: i64, book: &mut Book) {
+        let line_no = goods.line_no;
+        for piece in goods.pieces() {
+            let key = StockKey { item: piece.item, location: goods.location };
+            let (on_hand, damaged) = (sellable * piece.quantity, damaged * piece.quantity);
+            book.change(key, Level { on_hand, damaged, ..Level::default() });
         }
         let mut left = sellable + damaged;
         for part in self.parts.iter_mut().filter(|part| part.line_no == line_no) {
@@ -257,7 +280,7 @@ impl Reservation {
         }
         if left > 0 {
             // More came back than left: stock has it, and the proof will name the line.
-            self.part(line_no, Some(location), item, stocked).returned += left;
+            self.part_of(goods).returned += left;
         }
     }
 
@@ -269,7 +292,7 @@ impl Reservation {
         let part = self.part(line_no, Some(location), item, true);
         part.quantity += quantity;
         part.reserved += quantity;
-        book.change(StockKey { item, location }, Level { reserved: quantity, ..Level::default() });
+        part.book_reserved(quantity, book);
     }
 
     /// Asked for again while it is held: it lapses later.

@@ -9,11 +9,14 @@ mod conservation;
 mod decide;
 mod hold;
 
-pub use decide::{Decision, Short, Wanted, WantedLine, decide};
+pub use decide::{Decision, Granted, Short, Sourcing, Wanted, WantedLine, decide};
 pub use hold::{Goods, Issue, Released, Shortage};
 
 use crate::item::ItemId;
+use crate::kit::{Component, Kit, pieces};
 use crate::location::LocationId;
+use crate::stock::{Book, StockKey};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -87,6 +90,22 @@ pub struct Demand {
     pub placed_at: OffsetDateTime,
     /// The trace in which the facts belong.
     pub traceparent: Option<String>,
+    pub wishes: Wishes,
+}
+
+/// How an order is to be shipped.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wishes {
+    /// Only locations that serve it are asked; none: all.
+    pub channel: Option<String>,
+    /// Degrees, WGS 84; none: distance does not count.
+    pub destination: Option<(f64, f64)>,
+    /// All of it together.
+    pub ship_complete: bool,
+    /// The location that is asked first.
+    pub preferred: Option<Uuid>,
+    /// Not to be shipped earlier.
+    pub not_before: Option<OffsetDateTime>,
 }
 
 /// One line of a demand.
@@ -107,6 +126,8 @@ pub struct Part {
     pub item: ItemId,
     /// False for service items: promised without stock.
     pub stocked: bool,
+    /// Of a kit, as it was composed when it was promised: quantities count kits, stock is held of its components.
+    pub kit: Option<Arc<Kit>>,
     /// The sum of `reserved`, `issued`, `backordered`, `refused` and `released`.
     pub quantity: i64,
     pub reserved: i64,
@@ -128,6 +149,7 @@ impl Part {
             location,
             item,
             stocked,
+            kit: None,
             quantity: 0,
             reserved: 0,
             issued: 0,
@@ -136,6 +158,37 @@ impl Part {
             refused: 0,
             released: 0,
             changed: true,
+        }
+    }
+
+    /// What one unit of it takes out of stock.
+    pub fn pieces(&self) -> impl Iterator<Item = Component> + '_ {
+        pieces(self.item, self.kit.as_deref())
+    }
+
+    /// The stock it is held of at its location; none for services and for what is nowhere.
+    pub fn keys(&self) -> impl Iterator<Item = StockKey> + '_ {
+        let location = self.location.filter(|_| self.stocked);
+        location
+            .into_iter()
+            .flat_map(|location| self.pieces().map(move |piece| StockKey { item: piece.item, location }))
+    }
+
+    /// How much of it is free at its location; of a kit, as many as its scarcest component allows.
+    pub fn free(&self, book: &Book) -> i64 {
+        if !self.stocked {
+            return i64::MAX;
+        }
+        let Some(location) = self.location else { return 0 };
+        let free = |piece: Component| book.level(StockKey { item: piece.item, location }).free() / piece.quantity;
+        self.pieces().map(free).min().unwrap_or(0)
+    }
+
+    /// Books `quantity` of it as reserved; a negative one as not reserved any more.
+    pub fn book_reserved(&self, quantity: i64, book: &mut Book) {
+        let Some(location) = self.location.filter(|_| self.stocked && quantity != 0) else { return };
+        for piece in self.pieces() {
+            book.reserve(StockKey { item: piece.item, location }, quantity * piece.quantity);
         }
     }
 }
@@ -153,6 +206,7 @@ pub struct Reservation {
     pub placed_at: OffsetDateTime,
     /// None: it does not lapse any more.
     pub expires_at: Option<OffsetDateTime>,
+    pub wishes: Wishes,
     /// The sum of the parts' quantities.
     pub units: i64,
     /// By line and location; nowhere comes first.
@@ -173,6 +227,7 @@ impl Reservation {
             priority: 9,
             placed_at: at,
             expires_at: None,
+            wishes: Wishes::default(),
             units: 0,
             parts: Vec::new(),
             changed: true,
@@ -186,11 +241,17 @@ impl Reservation {
         self.version
     }
 
+    /// How the kit of a line is composed; none where it is no kit, or the line is not known.
+    pub fn kit_of(&self, line_no: i32) -> Option<&Arc<Kit>> {
+        self.parts.iter().find(|part| part.line_no == line_no)?.kit.as_ref()
+    }
+
     /// The part of a line at a location (none: nowhere), made when there is none yet.
     fn part(&mut self, line_no: i32, location: Option<LocationId>, item: ItemId, stocked: bool) -> &mut Part {
         let place = self.parts.binary_search_by_key(&(line_no, location), |part| (part.line_no, part.location));
         let at = place.unwrap_or_else(|at| {
-            self.parts.insert(at, Part::empty(line_no, location, item, stocked));
+            let kit = self.kit_of(line_no).cloned();
+            self.parts.insert(at, Part { kit, ..Part::empty(line_no, location, item, stocked) });
             at
         });
         let part = &mut self.parts[at];

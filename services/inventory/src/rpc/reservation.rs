@@ -89,6 +89,10 @@ impl ReservationService for ReservationRpc {
         Ok(Response::new(pb::ReserveResponse { results }))
     }
 
+    async fn promise(&self, _: Request<pb::PromiseRequest>) -> Result<Response<pb::PromiseResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn get_reservation(
         &self,
         request: Request<pb::GetReservationRequest>,

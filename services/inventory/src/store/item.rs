@@ -15,65 +15,85 @@ fn item(row: &PgRow) -> sqlx::Result<StoredItem> {
             width_mm: row.try_get("width_mm")?,
             height_mm: row.try_get("height_mm")?,
             standard_cost: money(row.try_get("standard_cost")?, row.try_get("cost_currency")?)?,
+            components: Vec::new(),
             version: row.try_get("version")?,
         },
+        kit_version: row.try_get("kit_version")?,
         used: row.try_get("used")?,
     })
+}
+
+/// Completes kits by what they are made of; no statement where there are none.
+async fn with_components(conn: &mut PgConnection, mut items: Vec<StoredItem>) -> sqlx::Result<Vec<StoredItem>> {
+    let kits: Vec<&str> =
+        items.iter().filter(|stored| stored.kit_version.is_some()).map(|stored| stored.item.sku.as_str()).collect();
+    if !kits.is_empty() {
+        let mut components = super::kit::shown(conn, &kits).await?;
+        for stored in &mut items {
+            stored.item.components = components.remove(&stored.item.sku).unwrap_or_default();
+        }
+    }
+    Ok(items)
 }
 
 /// Items by sku, locked in the order of their ids so that two lists that share some cannot deadlock.
 pub async fn lock(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<StoredItem>> {
     let rows = sqlx::query(
         "select sku, name, kind, base_unit, weight_grams, length_mm, width_mm, height_mm, standard_cost, cost_currency,
-                version, used
+                version, used, kit_version
            from item where sku = any($1) order by id for update",
     )
     .bind(skus)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.iter().map(item).collect()
+    let items = rows.iter().map(item).collect::<sqlx::Result<_>>()?;
+    with_components(conn, items).await
 }
 
 /// One item by sku.
 pub async fn find(conn: &mut PgConnection, sku: &str) -> sqlx::Result<Option<Item>> {
     let row = sqlx::query(
         "select sku, name, kind, base_unit, weight_grams, length_mm, width_mm, height_mm, standard_cost, cost_currency,
-                version, used
+                version, used, kit_version
            from item where sku = $1",
     )
     .bind(sku)
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    row.as_ref().map(|row| item(row).map(|stored| stored.item)).transpose()
+    let items = row.iter().map(item).collect::<sqlx::Result<_>>()?;
+    Ok(with_components(conn, items).await?.pop().map(|stored| stored.item))
 }
 
 /// Items after a sku, ascending.
 pub async fn page(conn: &mut PgConnection, after: Option<&str>, size: i64) -> sqlx::Result<Vec<Item>> {
     let rows = sqlx::query(
         "select sku, name, kind, base_unit, weight_grams, length_mm, width_mm, height_mm, standard_cost, cost_currency,
-                version, used
+                version, used, kit_version
            from item where $1::text is null or sku > $1 order by sku limit $2",
     )
     .bind(after)
     .bind(size)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.iter().map(|row| item(row).map(|stored| stored.item)).collect()
+    let items = rows.iter().map(item).collect::<sqlx::Result<_>>()?;
+    Ok(with_components(conn, items).await?.into_iter().map(|stored| stored.item).collect())
 }
 
-/// Creates or overwrites items, each sku once.
-pub async fn write(conn: &mut PgConnection, items: &[&Item]) -> sqlx::Result<()> {
+/// Creates or overwrites items, each sku once, each with the version that brought its composition if it is a kit.
+pub async fn write(conn: &mut PgConnection, items: &[(&Item, Option<i64>)]) -> sqlx::Result<()> {
+    let (items, kit_versions): (Vec<&Item>, Vec<Option<i64>>) = items.iter().copied().unzip();
     let column = |value: fn(&Item) -> i64| items.iter().map(|item| value(item)).collect::<Vec<_>>();
     sqlx::query(
         "insert into item as i (aggregate_id, sku, name, kind, base_unit, weight_grams, length_mm, width_mm, height_mm,
-                                standard_cost, cost_currency, version)
+                                standard_cost, cost_currency, version, kit_version)
          select * from unnest($1::uuid[], $2::text[], $3::text[], $4::int2[], $5::int2[], $6::int8[], $7::int8[],
-                              $8::int8[], $9::int8[], $10::numeric[], $11::text[], $12::int8[])
+                              $8::int8[], $9::int8[], $10::numeric[], $11::text[], $12::int8[], $13::int8[])
          on conflict (sku) do update
             set name = excluded.name, kind = excluded.kind, base_unit = excluded.base_unit,
                 weight_grams = excluded.weight_grams, length_mm = excluded.length_mm, width_mm = excluded.width_mm,
                 height_mm = excluded.height_mm, standard_cost = excluded.standard_cost,
-                cost_currency = excluded.cost_currency, version = excluded.version",
+                cost_currency = excluded.cost_currency, version = excluded.version,
+                kit_version = excluded.kit_version",
     )
     .bind(items.iter().map(|item| aggregate_of(&item.sku)).collect::<Vec<_>>())
     .bind(items.iter().map(|item| item.sku.as_str()).collect::<Vec<_>>())
@@ -87,6 +107,7 @@ pub async fn write(conn: &mut PgConnection, items: &[&Item]) -> sqlx::Result<()>
     .bind(items.iter().map(|item| item.standard_cost.map(|cost| cost.amount)).collect::<Vec<_>>())
     .bind(items.iter().map(|item| item.standard_cost.map(|cost| cost.currency.code())).collect::<Vec<_>>())
     .bind(column(|item| item.version))
+    .bind(kit_versions)
     .execute(conn)
     .await?;
     Ok(())

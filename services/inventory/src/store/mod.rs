@@ -1,12 +1,16 @@
 //! Every SQL statement of the service.
 
+pub mod capacity;
 pub mod cost;
 pub mod digest;
 pub mod item;
+pub mod kit;
 pub mod location;
 pub mod movement;
+pub mod network;
 pub mod proof;
 pub mod reservation;
+pub mod sourcing;
 pub mod stock;
 
 use pesan_money::{Currency, Money};

@@ -57,9 +57,12 @@ async fn reserved_is_sum_of_open_reservations(conn: &mut PgConnection) -> sqlx::
     let rows = sqlx::query_scalar("select count(*) from stock").fetch_one(&mut *conn).await?;
     let violations = sqlx::query_as(
         "with held as (
-             select p.item, p.location, sum(p.reserved) as reserved
+             -- What kits hold is held of their components, as they were composed when it was promised.
+             select coalesce(c.component, p.item) as item, p.location,
+                    sum(p.reserved * coalesce(c.quantity, 1)) as reserved
                from reservation_part p join reservation r using (order_id)
-              where r.state = 1 and p.stocked and p.reserved > 0 group by p.item, p.location
+               left join kit_component c on c.kit = p.item and c.version = p.kit_version
+              where r.state = 1 and p.stocked and p.reserved > 0 group by 1, 2
          )
          select coalesce(i.sku, item::text) || '@' || coalesce(l.code, location::text),
                 format('%s reserved, but open reservations hold %s', coalesce(s.reserved, 0), coalesce(h.reserved, 0))

@@ -1,7 +1,11 @@
+use super::kit::KitVersion;
 use super::unexpected;
 use crate::item::ItemId;
 use crate::location::LocationId;
-use crate::reservation::{Fill, Part, Policy, Reservation, State};
+use crate::reservation::{Fill, Part, Policy, Reservation, State, Wishes};
+use pesan_api::inventory::v1 as pb;
+use pesan_grpc::parse::{from_timestamp, to_timestamp};
+use prost::Message as _;
 use sqlx::{PgConnection, Row as _};
 use std::collections::{BTreeMap, HashMap};
 use time::OffsetDateTime;
@@ -10,7 +14,7 @@ use uuid::Uuid;
 /// Reservations by order, without their parts. The caller holds the orders' locks.
 pub async fn headers(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<BTreeMap<Uuid, Reservation>> {
     let rows = sqlx::query(
-        "select order_id, version, state, confirmed, policy, priority, placed_at, expires_at, units
+        "select order_id, version, state, confirmed, policy, priority, placed_at, expires_at, units, channel, wishes
            from reservation where order_id = any($1)",
     )
     .bind(orders)
@@ -29,12 +33,46 @@ pub async fn headers(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<B
             placed_at: row.try_get(6)?,
             expires_at: row.try_get(7)?,
             units: row.try_get(8)?,
+            wishes: wishes(row.try_get(9)?, row.try_get(10)?)?,
             parts: Vec::new(),
             changed: false,
         };
         found.insert(order_id, reservation);
     }
     Ok(found)
+}
+
+/// Wishes beyond the channel as they are kept: none where there are none.
+fn encoded(wishes: &Wishes) -> Option<Vec<u8>> {
+    let Wishes { channel: _, destination, ship_complete, preferred, not_before } = wishes;
+    if destination.is_none() && !ship_complete && preferred.is_none() && not_before.is_none() {
+        return None;
+    }
+    let destination = destination.map(|(latitude, longitude)| pb::Destination {
+        latitude: Some(latitude),
+        longitude: Some(longitude),
+        country: String::new(),
+    });
+    let kept = pb::OrderDemand {
+        destination,
+        ship_complete: *ship_complete,
+        preferred_location_id: preferred.map(|id| id.to_string()).unwrap_or_default(),
+        not_before: not_before.map(to_timestamp),
+        ..pb::OrderDemand::default()
+    };
+    Some(kept.encode_to_vec())
+}
+
+fn wishes(channel: Option<String>, bytes: Option<Vec<u8>>) -> sqlx::Result<Wishes> {
+    let kept = pb::OrderDemand::decode(bytes.unwrap_or_default().as_slice());
+    let kept = kept.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Wishes {
+        channel,
+        destination: kept.destination.and_then(|to| to.latitude.zip(to.longitude)),
+        ship_complete: kept.ship_complete,
+        preferred: kept.preferred_location_id.parse().ok(),
+        not_before: kept.not_before.as_ref().and_then(from_timestamp),
+    })
 }
 
 /// Reads the parts of some of these reservations, of all items or of a few.
@@ -47,18 +85,25 @@ pub async fn read_parts(
     if orders.is_empty() {
         return Ok(());
     }
+    let mut kits: Vec<KitVersion> = Vec::new();
     let items: Option<Vec<i64>> = items.map(|items| items.iter().map(|item| item.0).collect());
     let rows = sqlx::query(
         "select order_id, line_no, location, item, stocked, quantity, reserved, issued, returned, backordered, refused,
-                released
+                released, kit_version
            from reservation_part
           where order_id = any($1) and ($2::int8[] is null or item = any($2))
           order by order_id, line_no, location",
     )
     .bind(orders)
     .bind(items)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    for row in &rows {
+        if let Some(version) = row.try_get::<Option<i64>, _>(12)? {
+            kits.push((ItemId(row.try_get(3)?), version));
+        }
+    }
+    let kits = if kits.is_empty() { HashMap::new() } else { super::kit::versions(conn, &kits).await? };
     for row in rows {
         let Some(reservation) = reservations.get_mut(&row.try_get::<Uuid, _>(0)?) else { continue };
         let location = Some(row.try_get::<i32, _>(2)?).filter(|id| *id != LocationId::NOWHERE).map(LocationId);
@@ -67,6 +112,13 @@ pub async fn read_parts(
             location,
             item: ItemId(row.try_get(3)?),
             stocked: row.try_get(4)?,
+            kit: match row.try_get::<Option<i64>, _>(12)? {
+                Some(version) => {
+                    let kit = kits.get(&(ItemId(row.try_get(3)?), version)).cloned();
+                    Some(kit.ok_or_else(|| unexpected("composition of a kit"))?)
+                }
+                None => None,
+            },
             quantity: row.try_get(5)?,
             reserved: row.try_get(6)?,
             issued: row.try_get(7)?,
@@ -85,15 +137,16 @@ pub async fn read_parts(
 pub async fn insert(conn: &mut PgConnection, reservations: &[&Reservation]) -> sqlx::Result<()> {
     let header =
         "insert into reservation (order_id, version, state, confirmed, policy, priority, placed_at, expires_at,
-                                           units)
+                                           units, channel, wishes)
                   select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::bool[], $5::int2[], $6::int2[],
-                                       $7::timestamptz[], $8::timestamptz[], $9::int8[])";
+                                       $7::timestamptz[], $8::timestamptz[], $9::int8[], $10::text[], $11::bytea[])";
     let part =
         "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
-                                              reserved, issued, returned, backordered, refused, released)
+                                              reserved, issued, returned, backordered, refused, released,
+                                              kit_version)
                 select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
                                      $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
-                                     $13::int8[], $14::int8[])";
+                                     $13::int8[], $14::int8[], $15::int8[])";
     write_headers(conn, header, reservations).await?;
     write_parts(conn, part, reservations).await
 }
@@ -102,19 +155,21 @@ pub async fn insert(conn: &mut PgConnection, reservations: &[&Reservation]) -> s
 pub async fn save(conn: &mut PgConnection, reservations: &[&Reservation]) -> sqlx::Result<()> {
     let header =
         "insert into reservation (order_id, version, state, confirmed, policy, priority, placed_at, expires_at,
-                                           units)
+                                           units, channel, wishes)
                   select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::bool[], $5::int2[], $6::int2[],
-                                       $7::timestamptz[], $8::timestamptz[], $9::int8[])
+                                       $7::timestamptz[], $8::timestamptz[], $9::int8[], $10::text[], $11::bytea[])
                   on conflict (order_id) do update
                      set version = excluded.version, state = excluded.state, confirmed = excluded.confirmed,
                          policy = excluded.policy, priority = excluded.priority, placed_at = excluded.placed_at,
-                         expires_at = excluded.expires_at, units = excluded.units";
+                         expires_at = excluded.expires_at, units = excluded.units,
+                         channel = excluded.channel, wishes = excluded.wishes";
     let part =
         "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
-                                              reserved, issued, returned, backordered, refused, released)
+                                              reserved, issued, returned, backordered, refused, released,
+                                              kit_version)
                 select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
                                      $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
-                                     $13::int8[], $14::int8[])
+                                     $13::int8[], $14::int8[], $15::int8[])
                 on conflict (order_id, line_no, location) do update
                    set quantity = excluded.quantity, reserved = excluded.reserved, issued = excluded.issued,
                        returned = excluded.returned, backordered = excluded.backordered, refused = excluded.refused,
@@ -138,6 +193,8 @@ async fn write_headers(conn: &mut PgConnection, sql: &'static str, all: &[&Reser
         .bind(changed.iter().map(|r| r.placed_at).collect::<Vec<_>>())
         .bind(changed.iter().map(|r| r.expires_at).collect::<Vec<_>>())
         .bind(changed.iter().map(|r| r.units).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| r.wishes.channel.as_deref()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|r| encoded(&r.wishes)).collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())
@@ -165,6 +222,7 @@ async fn write_parts(conn: &mut PgConnection, sql: &'static str, all: &[&Reserva
         .bind(column(|p| p.backordered))
         .bind(column(|p| p.refused))
         .bind(column(|p| p.released))
+        .bind(parts.iter().map(|(_, p)| p.kit.as_ref().map(|kit| kit.version)).collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())
@@ -177,18 +235,63 @@ pub async fn forget_parts(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Res
     Ok(())
 }
 
-/// How much of some items waits; those of which nothing waits are missing. Read it after the stock is locked: whoever
+/// A quantity of one item that waits, of orders of one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    pub item: ItemId,
+    /// Of a kit: the composition that was promised.
+    pub kit_version: Option<i64>,
+    pub channel: Option<String>,
+    pub quantity: i64,
+}
+
+/// How much of some items waits, and of all kits: they may hold the items. Read it after the stock is locked: whoever
 /// joins the queue does so under that lock.
-pub async fn waiting(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<(ItemId, i64)>> {
+pub async fn waiting(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<Queued>> {
     let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
-    let rows: Vec<(i64, i64)> = sqlx::query_as(
-        "select item, sum(backordered)::int8 from reservation_part
-          where backordered > 0 and item = any($1) group by item",
+    let rows: Vec<(i64, Option<i64>, Option<String>, i64)> = sqlx::query_as(
+        "with queue as (
+             select order_id, item, kit_version, backordered from reservation_part
+              where backordered > 0 and item = any($1) and kit_version is null
+             union all
+             select order_id, item, kit_version, backordered from reservation_part
+              where backordered > 0 and kit_version is not null
+         )
+         select q.item, q.kit_version, r.channel, sum(q.backordered)::int8
+           from queue q join reservation r using (order_id)
+          group by q.item, q.kit_version, r.channel
+          order by q.item, q.kit_version, r.channel",
     )
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|(item, quantity)| (ItemId(item), quantity)).collect())
+    let queued = |(item, kit_version, channel, quantity)| Queued { item: ItemId(item), kit_version, channel, quantity };
+    Ok(rows.into_iter().map(queued).collect())
+}
+
+/// Kits that wait and could be completed now, each with the orders at the head of its queue: at most 200 of a kit.
+pub async fn fillable_kits(conn: &mut PgConnection) -> sqlx::Result<Vec<(KitVersion, Uuid)>> {
+    let rows: Vec<(i64, i64, Uuid)> = sqlx::query_as(
+        "select w.item, w.kit_version, head.order_id
+           from (select distinct item, kit_version from reservation_part
+                  where backordered > 0 and kit_version is not null) w
+          cross join lateral (
+                select sum(at.kits)::int8 as free
+                  from (select min(coalesce(greatest(s.on_hand - s.reserved - s.safety, 0), 0) / c.quantity) as kits
+                          from kit_component c cross join location l
+                          left join stock s on s.item = c.component and s.location = l.id
+                         where c.kit = w.item and c.version = w.kit_version
+                         group by l.id) at) free
+          cross join lateral (select p.order_id from reservation_part p
+                               where p.backordered > 0 and p.item = w.item and p.kit_version = w.kit_version
+                               order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
+                               limit least(free.free, 200)) head
+          where free.free > 0
+          limit 5000",
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(item, version, order)| ((ItemId(item), version), order)).collect())
 }
 
 /// Orders at the head of the queues of items that have free stock: at most 200 of an item, about 5,000 in all.
@@ -206,7 +309,7 @@ pub async fn fillable(conn: &mut PgConnection) -> sqlx::Result<Vec<(ItemId, Uuid
            from queue
           cross join lateral (select sum(greatest(on_hand - reserved - safety, 0))::int8 as free from stock where stock.item = queue.item) s
           cross join lateral (select p.order_id from reservation_part p
-                               where p.backordered > 0 and p.item = queue.item
+                               where p.backordered > 0 and p.item = queue.item and p.kit_version is null
                                order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
                                limit least(s.free, 200)) head
           where queue.item is not null and s.free > 0
@@ -226,7 +329,8 @@ pub struct Waiting {
     pub quantity: i64,
 }
 
-/// The heads of the queues of some items, each in the order in which it is served; at most 200 of an item.
+/// The heads of the queues of some items, in the order in which they are served, whatever item it is: at most 200 of
+/// each.
 pub async fn queue_heads(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<Waiting>> {
     let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
     let rows: Vec<(i64, Uuid, i32, i64)> = sqlx::query_as(
@@ -237,7 +341,7 @@ pub async fn queue_heads(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Res
                                where p.backordered > 0 and p.item = wanted.item
                                order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
                                limit 200) head
-          order by head.item, head.priority, head.placed_at, head.order_id, head.line_no",
+          order by head.priority, head.placed_at, head.order_id, head.line_no",
     )
     .bind(ids)
     .fetch_all(conn)

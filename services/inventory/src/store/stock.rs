@@ -1,7 +1,8 @@
 use crate::item::ItemId;
 use crate::location::LocationId;
-use crate::sourcing::{FreeStock, Shelf};
+use crate::sourcing::Shelf;
 use crate::stock::{Book, ItemStock, Level, NamedLevel, StockKey};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -40,31 +41,41 @@ pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<Bo
     })))
 }
 
-/// All that is free of some items, wherever it is, locked in key order; the shelves by rank, then code.
-pub async fn lock_free(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<FreeStock> {
+/// All that is free of some items, wherever it is, locked in key order, and the version of the network; none where
+/// there is no shelf.
+pub async fn lock_free(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<(Vec<(ItemId, Shelf)>, Option<i64>)> {
     let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
     let rows = sqlx::query(
-        "select s.item, s.location, greatest(s.on_hand - s.reserved - s.safety, 0) as free, l.rank, l.code
-           from stock s join location l on l.id = s.location
-          where s.item = any($1)
+        "select s.item, s.location, greatest(s.on_hand - s.reserved - s.safety, 0) as free, s.since, n.version
+           from stock s cross join network n
+          where s.item = any($1) and n.id = 1
           order by s.item, s.location
             for update of s",
     )
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    let mut shelves = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let shelf = Shelf { location: LocationId(row.try_get(1)?), free: row.try_get(2)? };
-        let order: (i32, &str) = (row.try_get(3)?, row.try_get(4)?);
-        shelves.push((order, ItemId(row.try_get(0)?), shelf));
-    }
-    shelves.sort_by_key(|(order, _, _)| *order);
-    let mut free = FreeStock::default();
-    for (_, item, shelf) in shelves {
-        free.add(item, shelf);
-    }
-    Ok(free)
+    let version = rows.first().map(|row| row.try_get(4)).transpose()?;
+    let shelves = rows.iter().map(shelf).collect::<sqlx::Result<_>>()?;
+    Ok((shelves, version))
+}
+
+/// All that is free of some items, for a look: nothing is locked.
+pub async fn free(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<(ItemId, Shelf)>> {
+    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
+    let rows = sqlx::query(
+        "select s.item, s.location, greatest(s.on_hand - s.reserved - s.safety, 0) as free, s.since
+           from stock s where s.item = any($1) order by s.item, s.location",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(shelf).collect()
+}
+
+fn shelf(row: &PgRow) -> sqlx::Result<(ItemId, Shelf)> {
+    let shelf = Shelf { location: LocationId(row.try_get(1)?), free: row.try_get(2)?, since: row.try_get(3)? };
+    Ok((ItemId(row.try_get(0)?), shelf))
 }
 
 /// Applies changes to rows that are locked, each row once.
@@ -76,7 +87,8 @@ pub async fn write(conn: &mut PgConnection, book: &Book) -> sqlx::Result<()> {
     let written = sqlx::query(
         "update stock s
             set on_hand = s.on_hand + c.on_hand, reserved = s.reserved + c.reserved, damaged = s.damaged + c.damaged,
-                quality_hold = s.quality_hold + c.quality_hold, safety = s.safety + c.safety
+                quality_hold = s.quality_hold + c.quality_hold, safety = s.safety + c.safety,
+                since = case when s.on_hand = 0 and c.on_hand > 0 then now() else s.since end
            from unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[])
                 c (item, location, on_hand, reserved, damaged, quality_hold, safety)
           where s.item = c.item and s.location = c.location",

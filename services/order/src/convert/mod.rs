@@ -43,6 +43,17 @@ pub fn address(v: &mut Violations, field: &str, address: Address) -> Address {
     if address.lines.len() > 5 {
         v.add(format!("{field}.lines"), format!("must have at most 5 entries, not {}", address.lines.len()));
     }
+    if address.latitude.is_some() != address.longitude.is_some() {
+        v.add(format!("{field}.longitude"), "latitude and longitude must be given together, or none");
+    }
+    let mut degrees = |name: &str, value: Option<f64>, most: f64| {
+        if value.is_some_and(|value| !(-most..=most).contains(&value)) {
+            v.add(format!("{field}.{name}"), format!("must be -{most} to {most} degrees"));
+        }
+        value
+    };
+    let latitude = degrees("latitude", address.latitude, 90.0);
+    let longitude = degrees("longitude", address.longitude, 180.0);
     let mut text = |name: &str, text: String, min| v.text(&format!("{field}.{name}"), text, min, 300);
     Address {
         recipient: text("recipient", address.recipient, 0),
@@ -59,6 +70,8 @@ pub fn address(v: &mut Violations, field: &str, address: Address) -> Address {
             .enumerate()
             .map(|(i, line)| text(&format!("lines[{i}]"), line, 0))
             .collect(),
+        latitude,
+        longitude,
     }
 }
 

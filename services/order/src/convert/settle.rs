@@ -32,6 +32,7 @@ pub fn demand(work: &Work, traceparent: &str) -> inventory::OrderDemand {
         priority: work.priority,
         placed_at: Some(to_timestamp(work.placed_at)),
         traceparent: traceparent.to_owned(),
+        ..inventory::OrderDemand::default()
     }
 }
 

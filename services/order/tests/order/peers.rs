@@ -176,6 +176,13 @@ impl ReservationService for FakeInventory {
     ) -> Result<Response<inventory::GetReservationResponse>, Status> {
         Err(Status::unimplemented("not asked"))
     }
+
+    async fn promise(
+        &self,
+        _: Request<inventory::PromiseRequest>,
+    ) -> Result<Response<inventory::PromiseResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
 }
 
 /// Billing that says yes, except to what a test tells it.

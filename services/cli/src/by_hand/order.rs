@@ -270,7 +270,6 @@ impl Place {
             ship_to: Some(Address { recipient: self.recipient, country: self.country, ..Address::default() }),
             channel: self.channel,
             external_id: self.external_id,
-            customer_id: String::new(),
             customer_external_id: self.customer,
             currency_code: self.currency,
             payment_method: payment.into(),
@@ -279,6 +278,7 @@ impl Place {
             fulfilment_policy: fulfilment.into(),
             priority: self.priority,
             sales_rep: self.sales_rep,
+            ..NewOrder::default()
         })
     }
 }
@@ -295,6 +295,7 @@ impl List {
             placed_from: day(self.from)?,
             placed_to: day(self.to)?,
             view: OrderView::Basic.into(),
+            ..ListOrdersRequest::default()
         })
     }
 }
@@ -307,7 +308,7 @@ impl ReturnLines {
             line_no: *line_no,
             quantity: *quantity,
             reason: reason.clone(),
-            credit: None,
+            ..NewReturnLine::default()
         });
         let asked = NewReturn {
             lines: lines.collect(),
@@ -315,6 +316,7 @@ impl ReturnLines {
             requested_at: self.deed.at()?,
             order_name: self.order,
             external_id: self.external_id,
+            ..NewReturn::default()
         };
         let request = RequestReturnsRequest { returns: vec![asked] };
         let answer = refusal::answer(suite.returns().request_returns(request).await)?;

@@ -113,6 +113,7 @@ fn new_return(plan: &Plan, planned: &Return) -> Result<NewReturn> {
             quantity: line.quantity,
             reason: REASON.to_owned(),
             credit: Some(amount::to_proto(line.credit)?),
+            ..NewReturnLine::default()
         })
     });
     Ok(NewReturn {
@@ -121,6 +122,7 @@ fn new_return(plan: &Plan, planned: &Return) -> Result<NewReturn> {
         lines: lines.collect::<Result<_>>()?,
         handling: ReturnHandling::StraightThrough.into(),
         requested_at: Some(instant::to_proto(planned.at)),
+        ..NewReturn::default()
     })
 }
 

@@ -103,8 +103,7 @@ fn new_order(order: &Order) -> Result<NewOrder> {
             description: line.description.clone(),
             quantity: line.quantity,
             unit_price: Some(amount::to_proto(Money::new(pound, line.unit_price))?),
-            discount: None,
-            tax: None,
+            ..NewOrderLine::default()
         })
     });
     let is_guest = order.customer.is_none();

@@ -3,6 +3,7 @@
 pub mod customers;
 pub mod events;
 pub mod listing;
+pub mod holds;
 pub mod orders;
 pub mod place;
 pub mod returns;

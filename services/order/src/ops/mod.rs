@@ -8,6 +8,8 @@ pub mod proof;
 pub mod read;
 pub mod ready;
 pub mod returns;
+pub mod review;
+pub mod rules;
 pub mod saga;
 pub mod settings;
 pub mod settle;

@@ -23,12 +23,12 @@ pub(super) async fn verify<'c>(
     customer_of: impl Fn(&Ready<'_>) -> Option<&'c Customer>,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if rules.iter().next().is_none() || new.is_empty() {
-        return Ok(());
-    }
     let compared: Vec<Compared> = new.iter().filter_map(|ready| compare(rules, ready)).collect();
     let twins = find_twins(conn, &compared, numbers).await?;
     for ready in new {
+        if rules.for_channel(&ready.draft.channel).next().is_none() {
+            continue;
+        }
         let twin = twins.get(&ready.draft.order_id).copied();
         let verdict = rules.verdict(&Subject::of_ready(ready, customer_of(ready), now), twin);
         judge(ready, verdict);

@@ -139,7 +139,6 @@ impl Rule {
 
     fn reads_lines(&self) -> bool {
         matches!(&self.condition, Condition::When(when) if when.reads_lines())
-            || self.release_when.as_ref().is_some_and(Expression::reads_lines)
     }
 
     fn outcome(&self, subject: &Subject<'_>, context: &cel::Context<'_, '_>, twin: Option<Twin>) -> Outcome {
@@ -251,11 +250,7 @@ impl Rules {
     /// What they come to for an order; `twin` is another one that is the same, if there is any.
     pub fn verdict(&self, subject: &Subject<'_>, twin: Option<Twin>) -> Verdict {
         let mut verdict = Verdict::default();
-        let rules = self.for_channel(subject.channel);
-        if rules.clone().next().is_none() {
-            return verdict;
-        }
-        for (rule, outcome) in outcomes(rules, subject, twin) {
+        for (rule, outcome) in outcomes(self.for_channel(subject.channel), subject, twin) {
             match (outcome, &rule.action) {
                 (Outcome::Passed, _) => {}
                 (Outcome::Failed(why), _) => {
@@ -295,6 +290,9 @@ pub fn outcomes<'r>(
     subject: &Subject<'_>,
     twin: Option<Twin>,
 ) -> Vec<(&'r Rule, Outcome)> {
+    if rules.clone().next().is_none() {
+        return Vec::new();
+    }
     let context = subject.context(rules.clone().any(Rule::reads_lines));
     rules.map(|rule| (rule, rule.outcome(subject, &context, twin))).collect()
 }

@@ -2,10 +2,13 @@
 
 use crate::error::Error;
 use crate::order::{Hold, Rejection};
-use crate::store::{small, stored_enum};
+use crate::store::{currency, small, stored_enum};
+use pesan_money::Currency;
+use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Writes new holds, each with its order.
@@ -62,6 +65,172 @@ fn hold(row: &PgRow) -> Result<Hold, Error> {
         rule: row.try_get(8)?,
         due_at: row.try_get(9)?,
     })
+}
+
+/// What a work list is limited to; empty: not at all.
+#[derive(Clone, Debug, Default)]
+pub struct HoldFilter {
+    /// Who has to decide.
+    pub owner: String,
+    /// For programs.
+    pub reason: String,
+    /// The rule that placed it.
+    pub rule: String,
+    /// Where the order came from.
+    pub channel: String,
+}
+
+/// A hold with what its owner wants to know of the order.
+#[derive(Clone, Debug)]
+pub struct HeldOrder {
+    /// The hold.
+    pub hold: Hold,
+    /// The order.
+    pub order_id: Uuid,
+    /// N of "SO-N".
+    pub number: i64,
+    /// Where it came from.
+    pub channel: String,
+    /// Its id there; empty if none.
+    pub external_id: String,
+    /// None for a guest.
+    pub customer_id: Option<Uuid>,
+    /// Empty for a guest.
+    pub customer_name: String,
+    /// Of the total.
+    pub currency: Currency,
+    /// gross − discounts + tax.
+    pub total: Decimal,
+    /// All holds of the order.
+    pub holds: i32,
+}
+
+/// Up to `limit` holds after one, oldest first.
+pub async fn page(
+    conn: &mut PgConnection,
+    filter: &HoldFilter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<HeldOrder>, Error> {
+    let rows = sqlx::query(
+        "select h.order_id, h.hold_id, h.reason, h.note, h.owner, h.placed_at, h.expires_at, h.on_expiry, h.rule, h.due_at,
+                o.number, o.channel, coalesce(o.external_id, ''), o.customer_id, coalesce(c.name, ''), o.currency,
+                o.gross - o.discount + o.tax, o.holds
+           from hold h join orders o using (order_id) left join customer c using (customer_id)
+          where ($1::uuid is null or h.hold_id > $1)
+            and ($2 = '' or h.owner = $2) and ($3 = '' or h.reason = $3) and ($4 = '' or h.rule = $4)
+            and ($5 = '' or o.channel = $5)
+          order by h.hold_id
+          limit $6",
+    )
+    .bind(after)
+    .bind(&filter.owner)
+    .bind(&filter.reason)
+    .bind(&filter.rule)
+    .bind(&filter.channel)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(HeldOrder {
+                hold: hold(row)?,
+                order_id: row.try_get(0)?,
+                number: row.try_get(10)?,
+                channel: row.try_get(11)?,
+                external_id: row.try_get(12)?,
+                customer_id: row.try_get(13)?,
+                customer_name: row.try_get(14)?,
+                currency: currency(row.try_get(15)?)?,
+                total: row.try_get(16)?,
+                holds: row.try_get(17)?,
+            })
+        })
+        .collect()
+}
+
+/// The orders of those holds that are there.
+pub async fn orders_of(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<HashMap<Uuid, Uuid>, Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as("select hold_id, order_id from hold where hold_id = any($1)")
+        .bind(hold_ids)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Up to `limit` orders with holds that are due, longest first.
+pub async fn due(conn: &mut PgConnection, now: OffsetDateTime, limit: i64) -> Result<Vec<Uuid>, Error> {
+    let rows: Vec<Uuid> =
+        sqlx::query_scalar("select order_id from hold where due_at <= $1 order by due_at limit $2")
+            .bind(now)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?;
+    Ok(rows)
+}
+
+/// When the next hold falls due, if there is any.
+pub async fn next_due(conn: &mut PgConnection) -> Result<Option<OffsetDateTime>, Error> {
+    Ok(sqlx::query_scalar("select min(due_at) from hold where due_at is not null").fetch_one(conn).await?)
+}
+
+/// Has holds looked at again at these times; none: never.
+pub async fn postpone(conn: &mut PgConnection, holds: &[(Uuid, Option<OffsetDateTime>)]) -> Result<(), Error> {
+    if holds.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update hold h set due_at = d.due_at
+           from unnest($1::uuid[], $2::timestamptz[]) as d (hold_id, due_at)
+          where h.hold_id = d.hold_id",
+    )
+    .bind(holds.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(holds.iter().map(|(_, due_at)| *due_at).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Has the holds of rules looked at at once, because the rules changed.
+pub async fn review_rules(conn: &mut PgConnection, rules: &[&str], now: OffsetDateTime) -> Result<(), Error> {
+    // In key order, as everybody who locks holds.
+    sqlx::query(
+        "update hold set due_at = $2
+          where hold_id in (select hold_id from hold where rule = any($1) order by hold_id for update)",
+    )
+    .bind(rules)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Has the holds of rules on orders of customers looked at at once, because the customers changed. Read from the holds
+/// that anybody looks at: they are few, a customer's orders may be many.
+pub async fn review_customers(conn: &mut PgConnection, customers: &[Uuid], now: OffsetDateTime) -> Result<(), Error> {
+    sqlx::query(
+        "with held as materialized (
+             select hold_id, order_id from hold where due_at > $2 and rule is not null)
+         update hold set due_at = $2
+          where hold_id in (select h.hold_id
+                              from held h join orders o using (order_id)
+                             where o.customer_id = any($1))",
+    )
+    .bind(customers)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Has the holds of rules on orders looked at at once, because the orders changed.
+pub async fn review_orders(conn: &mut PgConnection, order_ids: &[Uuid], now: OffsetDateTime) -> Result<(), Error> {
+    sqlx::query("update hold set due_at = $2 where order_id = any($1) and rule is not null and due_at > $2")
+        .bind(order_ids)
+        .bind(now)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Lifts holds.

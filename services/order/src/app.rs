@@ -2,17 +2,21 @@
 
 use crate::config::Config;
 use crate::follow::Follow;
+use crate::ops;
 use crate::ops::Books;
 use crate::ops::cancel::Canceller;
 use crate::ops::place;
+use crate::ops::review::Reviewer;
 use crate::ops::saga::Saga;
 use crate::ops::settings::Cache;
 use crate::ops::settle::Settler;
 use crate::ops::wakes::Wakes;
 use crate::rpc::customers::Customers;
+use crate::rpc::holds::Holds;
 use crate::rpc::orders::Orders;
 use crate::rpc::proof::Proof;
 use crate::rpc::returns::Returns;
+use crate::rpc::rules::Rules;
 use crate::rpc::watch::Watchers;
 use anyhow::Context as _;
 use pesan_api::billing::v1::payment_service_client::PaymentServiceClient;
@@ -20,8 +24,10 @@ use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
 use pesan_api::fulfilment::v1::fulfilment_service_client::FulfilmentServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::order::v1::customer_service_server::CustomerServiceServer;
+use pesan_api::order::v1::hold_service_server::HoldServiceServer;
 use pesan_api::order::v1::order_service_server::OrderServiceServer;
 use pesan_api::order::v1::return_service_server::ReturnServiceServer;
+use pesan_api::order::v1::rule_service_server::RuleServiceServer;
 use pesan_api::proof::v1::proof_service_server::ProofServiceServer;
 use pesan_feed::{Feed, Follower, FollowerOptions};
 use pesan_grpc::channel::{self, MAX_MESSAGE_BYTES, PeerChannel};
@@ -45,6 +51,7 @@ pub struct Application {
     server: Server,
     saga: Saga,
     canceller: Canceller,
+    reviewer: Reviewer,
     /// Rounds and batches under way.
     running: TaskTracker,
     /// Cancelled when it stops: lets go of watchers.
@@ -95,6 +102,8 @@ impl Application {
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
         };
         let saga = Saga::start(books.clone(), settler, running.clone());
+        ops::rules::make_ready_checks(&books).await.context("the checks that come ready")?;
+        let reviewer = Reviewer { books: books.clone(), saga: saga.clone(), canceller: canceller.clone() };
         let orders = Orders {
             books: books.clone(),
             intake: place::intake(books.clone(), saga.clone(), running.clone()),
@@ -118,6 +127,16 @@ impl Application {
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),
             )
+            .add(
+                RuleServiceServer::new(Rules { books: books.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(
+                HoldServiceServer::new(Holds { books: books.clone(), saga: saga.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
             .add(FeedServiceServer::new(feed).max_encoding_message_size(MAX_MESSAGE))
             .add(ProofServiceServer::new(Proof { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE));
 
@@ -131,7 +150,7 @@ impl Application {
             let options = FollowerOptions::default();
             followers.push(Follower::new("order", source, channel, pool.clone(), handler, options));
         }
-        Ok(Self { address, config, books, server, saga, canceller, running, stopping, followers })
+        Ok(Self { address, config, books, server, saga, canceller, reviewer, running, stopping, followers })
     }
 
     /// Where it listens.
@@ -150,7 +169,11 @@ impl Application {
             let stop = stop.clone();
             tasks.spawn(async move { ("following", ended(follower.run(stop)).await) });
         }
-        let (saga, canceller) = (self.saga, self.canceller);
+        let (saga, canceller, reviewer) = (self.saga, self.canceller, self.reviewer);
+        tasks.spawn({
+            let stop = stop.clone();
+            async move { ("reviewing", ended(reviewer.recover(stop)).await) }
+        });
         tasks.spawn({
             let stop = stop.clone();
             async move { ("settling", ended(saga.recover(stop)).await) }

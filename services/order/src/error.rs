@@ -25,6 +25,10 @@ pub enum Error {
     /// No return has this name.
     #[error("there is no return {0:?}")]
     ReturnNotFound(String),
+    // Verification.
+    /// No rule has this name, or there never was this version of it.
+    #[error("there is no rule {0:?}")]
+    RuleNotFound(String),
     /// The order has no such hold.
     #[error("the order has no hold {0:?}")]
     HoldNotFound(String),
@@ -32,7 +36,7 @@ pub enum Error {
     #[error("the request id was used before, for a request that differs in {}", .0.join(", "))]
     RequestIdReused(Vec<String>),
     /// The order moved on.
-    #[error("the order is at version {actual}, not {expected}: read it again")]
+    #[error("it is at version {actual}, not {expected}: read it again")]
     VersionMismatch {
         /// The caller's.
         expected: i64,
@@ -167,7 +171,7 @@ impl Error {
             AlreadyShipped, Broken, Busy, CancellationPending, CancellationUnknown, ChannelClosed, ChannelNotFound,
             Contention, CustomerNotFound, Database, ExternalIdReused, FilterTooBroad, HoldNotFound, Invalid, NoPrice,
             NotAllowed, NotShipped, NotWritten, OrderNotFound, PriceDeviation, PriceListNotFound, RequestIdReused,
-            ReturnNotFound, ShuttingDown, Unlawful, VersionMismatch,
+            ReturnNotFound, RuleNotFound, ShuttingDown, Unlawful, VersionMismatch,
         };
         let soon = |millis| Some(Duration::from_millis(millis));
         match self {
@@ -175,6 +179,7 @@ impl Error {
             OrderNotFound(_) => (Code::NotFound, "ORDER_NOT_FOUND", None),
             CustomerNotFound(_) => (Code::NotFound, "CUSTOMER_NOT_FOUND", None),
             ReturnNotFound(_) => (Code::NotFound, "RETURN_NOT_FOUND", None),
+            RuleNotFound(_) => (Code::NotFound, "RULE_NOT_FOUND", None),
             HoldNotFound(_) => (Code::NotFound, "HOLD_NOT_FOUND", None),
             RequestIdReused(_) => (Code::AlreadyExists, "REQUEST_ID_REUSED", None),
             VersionMismatch { .. } => (Code::Aborted, "VERSION_MISMATCH", None),

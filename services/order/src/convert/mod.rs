@@ -2,8 +2,8 @@
 
 pub mod customers;
 pub mod events;
-pub mod listing;
 pub mod holds;
+pub mod listing;
 pub mod orders;
 pub mod place;
 pub mod returns;

@@ -38,6 +38,11 @@ pub async fn upsert(books: &Books, customers: Vec<Details>) -> Result<Vec<Custom
         results.push(customer);
     }
     store::customer::write(&mut tx, &changed.values().collect::<Vec<_>>()).await?;
+    let known_before: Vec<Uuid> = changed.values().filter(|c| c.version > 1).map(|c| c.customer_id).collect();
+    if !known_before.is_empty() {
+        // What their rules said about their orders may be otherwise now.
+        store::hold::review_customers(&mut tx, &known_before, now).await?;
+    }
     pesan_feed::append(&mut tx, &events).await?;
     tx.commit().await?;
     books.feed.wake();

@@ -82,11 +82,7 @@ impl Reviewer {
         let asks = |hold: &Hold| hold.rule.as_deref().and_then(|name| settings.rules.get(name)).is_some();
         let asked = |of: &[Hold]| of.iter().filter(is_due).any(asks);
         let asked: Vec<Uuid> = holds.iter().filter(|(_, of)| asked(of)).map(|(id, _)| *id).collect();
-        let orders = if asked.is_empty() {
-            HashMap::new()
-        } else {
-            store::read::orders(&mut tx, &asked, true).await?
-        };
+        let orders = if asked.is_empty() { HashMap::new() } else { store::read::orders(&mut tx, &asked, true).await? };
         let customer_ids: Vec<Uuid> = orders.values().filter_map(|order| order.customer_id).collect();
         let customers: HashMap<Uuid, Customer> = if customer_ids.is_empty() {
             HashMap::new()

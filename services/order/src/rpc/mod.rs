@@ -1,7 +1,9 @@
 //! What the outside calls: parse, call, convert.
 
 pub mod customers;
+pub mod holds;
 pub mod orders;
 pub mod proof;
 pub mod returns;
+pub mod rules;
 pub mod watch;

@@ -100,8 +100,7 @@ impl RuleService for Rules {
             v.add("orders", format!("must have at most 20000 lines together, not {lines}"));
         }
         let named = request.names.into_iter().take(MOST).enumerate();
-        let names: Vec<_> =
-            named.map(|(i, text)| (order_name(&mut v, &format!("names[{i}]"), &text), text)).collect();
+        let names: Vec<_> = named.map(|(i, text)| (order_name(&mut v, &format!("names[{i}]"), &text), text)).collect();
         v.into_result(()).map_err(Error::from)?;
         let orders = request.orders.into_iter().map(|order| convert::place::draft(order, now, None)).collect();
         let results = ops::rules::test(&self.books, rules, orders, &names).await?;

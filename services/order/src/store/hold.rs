@@ -160,12 +160,11 @@ pub async fn orders_of(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<Has
 
 /// Up to `limit` orders with holds that are due, longest first.
 pub async fn due(conn: &mut PgConnection, now: OffsetDateTime, limit: i64) -> Result<Vec<Uuid>, Error> {
-    let rows: Vec<Uuid> =
-        sqlx::query_scalar("select order_id from hold where due_at <= $1 order by due_at limit $2")
-            .bind(now)
-            .bind(limit)
-            .fetch_all(conn)
-            .await?;
+    let rows: Vec<Uuid> = sqlx::query_scalar("select order_id from hold where due_at <= $1 order by due_at limit $2")
+        .bind(now)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     Ok(rows)
 }
 

@@ -10,6 +10,7 @@ use pesan_api::order::v1::*;
 use pesan_api::proof::v1::proof_service_client::ProofServiceClient;
 use pesan_api::proof::v1::{CheckInvariantsRequest, InvariantResult};
 use pesan_api::r#type::v1::{Address, Money};
+use pesan_host::Clock;
 use pesan_order::backoff::Backoff;
 use pesan_order::config::Patience;
 use pesan_order::{Application, Config};
@@ -28,6 +29,7 @@ pub struct Suite {
     pub customers: CustomerServiceClient<Channel>,
     pub returns: ReturnServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
+    pub channel: Channel,
     feed: FeedServiceClient<Channel>,
     stop: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -43,10 +45,16 @@ pub async fn start(pool: PgPool) -> Suite {
 
 /// Another process on the same database and with the same peers.
 pub async fn start_with(pool: PgPool, peers: Peers) -> Suite {
+    start_at(pool, peers, Clock::default()).await
+}
+
+/// As [`start_with`], by a clock that the test turns.
+pub async fn start_at(pool: PgPool, peers: Peers, clock: Clock) -> Suite {
     let url = pool.connect_options().to_url_lossy().to_string();
     let mut config = Config::for_database("127.0.0.1:0".parse().unwrap(), &url);
     [config.inventory_endpoint, config.fulfilment_endpoint, config.billing_endpoint] = peers.endpoints.clone();
     config.connections = 6;
+    config.clock = clock;
     config.server.drain_seconds = 2;
     config.patience = Patience {
         backoff: Backoff { first: Duration::from_millis(5), most: Duration::from_millis(50) },
@@ -70,6 +78,7 @@ pub async fn start_with(pool: PgPool, peers: Peers) -> Suite {
         customers: CustomerServiceClient::new(channel.clone()),
         returns: ReturnServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel.clone()).max_decoding_message_size(most),
+        channel: channel.clone(),
         feed: FeedServiceClient::new(channel).max_decoding_message_size(most),
         stop,
         running,

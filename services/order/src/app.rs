@@ -5,12 +5,14 @@ use crate::follow::Follow;
 use crate::ops;
 use crate::ops::Books;
 use crate::ops::cancel::Canceller;
+use crate::ops::change::Changer;
 use crate::ops::place;
 use crate::ops::review::Reviewer;
 use crate::ops::saga::Saga;
 use crate::ops::settings::Cache;
 use crate::ops::settle::Settler;
 use crate::ops::wakes::Wakes;
+use crate::rpc::changes::Changes;
 use crate::rpc::customers::Customers;
 use crate::rpc::holds::Holds;
 use crate::rpc::orders::Orders;
@@ -23,6 +25,7 @@ use pesan_api::billing::v1::payment_service_client::PaymentServiceClient;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
 use pesan_api::fulfilment::v1::fulfilment_service_client::FulfilmentServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
+use pesan_api::order::v1::change_service_server::ChangeServiceServer;
 use pesan_api::order::v1::customer_service_server::CustomerServiceServer;
 use pesan_api::order::v1::hold_service_server::HoldServiceServer;
 use pesan_api::order::v1::order_service_server::OrderServiceServer;
@@ -52,6 +55,7 @@ pub struct Application {
     saga: Saga,
     canceller: Canceller,
     reviewer: Reviewer,
+    changer: Changer,
     /// Rounds and batches under way.
     running: TaskTracker,
     /// Cancelled when it stops: lets go of watchers.
@@ -95,6 +99,7 @@ impl Application {
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
         };
+        let (settler_inventory, settler_billing) = (settler.inventory.clone(), settler.billing.clone());
         let canceller = Canceller {
             books: books.clone(),
             fulfilment: FulfilmentServiceClient::new(fulfilment)
@@ -111,7 +116,20 @@ impl Application {
             canceller: canceller.clone(),
             watchers: Watchers::new(stopping.clone()),
         };
+        let changer = Changer {
+            books: books.clone(),
+            saga: saga.clone(),
+            canceller: canceller.clone(),
+            inventory: settler_inventory,
+            billing: settler_billing,
+        };
+        let changes = Changes { changer: changer.clone(), wait: config.patience.wait };
         let server = Server::new("order", listener, config.server)?
+            .add(
+                ChangeServiceServer::new(changes)
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
             .add(
                 OrderServiceServer::new(orders)
                     .max_decoding_message_size(MAX_MESSAGE)
@@ -150,7 +168,7 @@ impl Application {
             let options = FollowerOptions::default();
             followers.push(Follower::new("order", source, channel, pool.clone(), handler, options));
         }
-        Ok(Self { address, config, books, server, saga, canceller, reviewer, running, stopping, followers })
+        Ok(Self { address, config, books, server, saga, canceller, reviewer, changer, running, stopping, followers })
     }
 
     /// Where it listens.
@@ -169,10 +187,14 @@ impl Application {
             let stop = stop.clone();
             tasks.spawn(async move { ("following", ended(follower.run(stop)).await) });
         }
-        let (saga, canceller, reviewer) = (self.saga, self.canceller, self.reviewer);
+        let (saga, canceller, reviewer, changer) = (self.saga, self.canceller, self.reviewer, self.changer);
         tasks.spawn({
             let stop = stop.clone();
             async move { ("reviewing", ended(reviewer.recover(stop)).await) }
+        });
+        tasks.spawn({
+            let stop = stop.clone();
+            async move { ("changing", ended(changer.recover(stop)).await) }
         });
         tasks.spawn({
             let stop = stop.clone();

@@ -1,6 +1,7 @@
 //! Planning a cancellation: which quantities go, taken from what waits first, then from what is reserved.
 
 use crate::line::Line;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ pub enum Wanted {
 }
 
 /// A quantity of a line that is reserved at a location.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// The line.
     pub line_no: i32,

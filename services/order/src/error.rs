@@ -73,6 +73,25 @@ pub enum Error {
     /// Looking for orders took too long.
     #[error("looking took too long: narrow the filter by placed_at, customer or number")]
     FilterTooBroad,
+    // Changes of orders.
+    /// No plan has this id, or it is forgotten.
+    #[error("there is no plan {0:?}")]
+    PlanNotFound(String),
+    /// The plan is too old.
+    #[error("the plan has expired: plan again")]
+    PlanExpired,
+    /// Some of what was planned cannot be.
+    #[error("the plan has what cannot be: {0}")]
+    PlanHasImpossible(String),
+    /// Who was asked does not agree; nothing has changed.
+    #[error("nothing was changed: {1}")]
+    ChangeRefused(&'static str, String),
+    /// A peer did not answer in time; the change goes on.
+    #[error("whether the order can be changed is not known yet: ask again with the same request_id")]
+    ChangeUnknown,
+    /// A peer that has to be asked did not answer.
+    #[error("{0} does not answer; nothing was done")]
+    PeerUnavailable(&'static str),
     /// The queue is full.
     #[error("too many requests are waiting; nothing was done")]
     Busy,
@@ -173,6 +192,7 @@ impl Error {
             NotAllowed, NotShipped, NotWritten, OrderNotFound, PriceDeviation, PriceListNotFound, RequestIdReused,
             ReturnNotFound, RuleNotFound, ShuttingDown, Unlawful, VersionMismatch,
         };
+        use Error::{ChangeRefused, ChangeUnknown, PeerUnavailable, PlanExpired, PlanHasImpossible, PlanNotFound};
         let soon = |millis| Some(Duration::from_millis(millis));
         match self {
             Invalid(_) => (Code::InvalidArgument, "INVALID_ARGUMENT", None),
@@ -194,6 +214,12 @@ impl Error {
             CancellationPending => (Code::Aborted, "CANCELLATION_PENDING", soon(500)),
             CancellationUnknown => (Code::Unavailable, "CANCELLATION_UNKNOWN", soon(1000)),
             FilterTooBroad => (Code::FailedPrecondition, "FILTER_TOO_BROAD", None),
+            PlanNotFound(_) => (Code::NotFound, "PLAN_NOT_FOUND", None),
+            PlanExpired => (Code::FailedPrecondition, "PLAN_EXPIRED", None),
+            PlanHasImpossible(_) => (Code::FailedPrecondition, "PLAN_HAS_IMPOSSIBLE", None),
+            ChangeRefused(reason, _) => (Code::FailedPrecondition, reason, None),
+            ChangeUnknown => (Code::Unavailable, "CHANGE_UNKNOWN", soon(1000)),
+            PeerUnavailable(_) => (Code::Unavailable, "PEER_UNAVAILABLE", soon(1000)),
             Busy => (Code::ResourceExhausted, "BUSY", soon(200)),
             ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", soon(500)),
             Contention => (Code::Aborted, "RETRY", soon(50)),

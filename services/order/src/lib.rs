@@ -17,6 +17,7 @@
 pub mod app;
 pub mod backoff;
 pub mod cancellation;
+pub mod change;
 pub mod channel;
 pub mod config;
 pub mod convert;

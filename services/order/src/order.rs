@@ -118,6 +118,8 @@ pub struct Head {
     pub version: i64,
     /// Of inventory's newest fact that the quantities include.
     pub inventory_version: i64,
+    /// Counts the changes of what is wanted.
+    pub amendments: i32,
     /// Where it stands.
     pub standing: Standing,
 }
@@ -184,6 +186,10 @@ pub struct Order {
     pub holds: Vec<Hold>,
     /// Why it was refused.
     pub rejections: Vec<Rejection>,
+    /// Not to be shipped earlier.
+    pub not_before: Option<OffsetDateTime>,
+    /// The order it was split off from.
+    pub split_from: Option<Uuid>,
 }
 
 /// A line as clients see it.

@@ -41,6 +41,10 @@ pub struct Work {
     pub traceparent: Option<String>,
     /// Encoded address.
     pub ship_to: Vec<u8>,
+    /// Counts the changes of what is wanted; the round is for this one.
+    pub amendments: i32,
+    /// Not to be shipped earlier.
+    pub not_before: Option<OffsetDateTime>,
     /// What is ordered, by line number.
     pub lines: Vec<WorkLine>,
     /// Tries that failed.

@@ -1,13 +1,15 @@
 //! The facts of this service.
 
+use crate::change::Amendment;
 use crate::convert::{location_text, money, quantities};
 use crate::draft::Ready;
 use crate::line::{Line, LinePromise};
 use crate::name::order_number;
-use crate::order::Head;
+use crate::order::{Head, Order, OrderLine};
 use crate::settlement::{Promise, Work};
 use pesan_api::order::v1 as pb;
 use pesan_api::r#type::v1::Address;
+use pesan_grpc::parse::to_timestamp;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -68,6 +70,7 @@ pub fn confirmed(work: &Work, promise: &Promise, ship_to: Address) -> pb::OrderC
         ship_to: Some(ship_to),
         fulfilment_policy: work.fulfilment_policy.into(),
         reservation_policy: work.reservation_policy.into(),
+        not_before: work.not_before.map(to_timestamp),
     }
 }
 
@@ -93,6 +96,32 @@ pub fn cancelled_unpromised(head: &Head, lines: &[Line], reason: &str) -> pb::Or
         lines: lines.collect(),
         whole: true,
         reason: reason.to_owned(),
+        revision: 0,
+    }
+}
+
+/// Of an order that was changed, as it is now.
+pub fn amended(order: &Order, amendment: &Amendment, allocations: Vec<pb::AllocatedLine>) -> pb::OrderAmended {
+    let amount = |amount| money(order.currency, amount);
+    let line = |line: &OrderLine| pb::AcceptedLine {
+        line_no: line.line.line_no,
+        sku: line.sku.clone(),
+        quantity: line.line.quantities.ordered,
+        line_total: amount(line.line_total),
+        discount: amount(line.discount),
+    };
+    pb::OrderAmended {
+        order_id: order.head.order_id.to_string(),
+        revision: order.head.amendments.into(),
+        promised: amendment.promised,
+        lines: order.lines.iter().map(line).collect(),
+        gross: amount(order.gross),
+        discount: amount(order.discount),
+        tax: amount(order.tax),
+        allocations,
+        ship_to: amendment.ship_to.is_some().then(|| order.ship_to.clone()),
+        rescheduled: amendment.rescheduled,
+        not_before: amendment.not_before.map(to_timestamp),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Protos to what the use cases take, and back.
 
+pub mod change;
 pub mod customers;
 pub mod events;
 pub mod holds;

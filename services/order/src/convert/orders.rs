@@ -42,6 +42,8 @@ pub fn order(order: &Order) -> pb::Order {
         preferred_location_id: order.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
         tags: order.tags.clone(),
         route: order.route.clone(),
+        not_before: order.not_before.map(to_timestamp),
+        split_from: order.split_from.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

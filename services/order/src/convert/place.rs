@@ -191,7 +191,7 @@ fn lines(
     lines.into_iter().enumerate().map(read).collect()
 }
 
-fn read_line(
+pub(super) fn read_line(
     v: &mut Violations,
     i: usize,
     line: pb::NewOrderLine,

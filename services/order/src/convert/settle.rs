@@ -32,6 +32,8 @@ pub fn demand(work: &Work, traceparent: &str) -> inventory::OrderDemand {
         priority: work.priority,
         placed_at: Some(to_timestamp(work.placed_at)),
         traceparent: traceparent.to_owned(),
+        revision: work.amendments.into(),
+        not_before: work.not_before.map(to_timestamp),
         ..inventory::OrderDemand::default()
     }
 }
@@ -68,6 +70,7 @@ pub fn charge(work: &Work, promise: &Promise, traceparent: &str) -> billing::Ord
         // Before the promise an order is cancelled as a whole or not at all.
         order_version: 0,
         promise_version: promise.version,
+        amendment: None,
     }
 }
 

@@ -66,6 +66,11 @@ impl Fact {
         matches!(self, Self::Expired)
     }
 
+    /// True where a change of the order that is under way, or was made, decides what it means for a line.
+    pub fn minds_changes(&self) -> bool {
+        matches!(self, Self::Filled(_) | Self::Short(_))
+    }
+
     /// True for facts of inventory: the order remembers which of them its quantities include.
     pub fn is_of_inventory(&self) -> bool {
         matches!(self, Self::Filled(_) | Self::Short(_) | Self::Expired)

@@ -1,9 +1,11 @@
 //! Folding facts into the orders and lines they are about, in memory.
 
 use super::fact::Fact;
+use crate::cancellation::Part;
 use crate::convert;
 use crate::line::{Line, Unlawful};
 use crate::order::Head;
+use crate::store::change::Mark;
 use anyhow::Context as _;
 use pesan_api::billing::v1::DocumentLine;
 use pesan_api::fulfilment::v1::ReturnReceived;
@@ -17,6 +19,10 @@ use uuid::Uuid;
 pub struct Fold<'a> {
     heads: HashMap<Uuid, Head>,
     lines: HashMap<(Uuid, i32), Line>,
+    /// Of lines that were, or are being, changed.
+    marks: HashMap<(Uuid, i32), Mark>,
+    /// Stock that came for what a change under way cancels.
+    passed_over: Vec<(Uuid, Part)>,
     changed_lines: HashSet<(Uuid, i32)>,
     /// In the order in which they changed first.
     orders: Vec<Uuid>,
@@ -38,10 +44,16 @@ struct Change<'a> {
 
 impl<'a> Fold<'a> {
     /// Of these orders and lines.
-    pub fn new(heads: HashMap<Uuid, Head>, lines: HashMap<(Uuid, i32), Line>) -> Self {
+    pub fn new(
+        heads: HashMap<Uuid, Head>,
+        lines: HashMap<(Uuid, i32), Line>,
+        marks: HashMap<(Uuid, i32), Mark>,
+    ) -> Self {
         Self {
             heads,
             lines,
+            marks,
+            passed_over: Vec::new(),
             changed_lines: HashSet::new(),
             orders: Vec::new(),
             changes: HashMap::new(),
@@ -68,7 +80,8 @@ impl<'a> Fold<'a> {
             change
         });
         let applied = match fact {
-            Fact::Filled(fact) => self.fill(order_id, fact),
+            Fact::Filled(fact) => self.fill(order_id, event.version, fact),
+            Fact::Short(fact) if self.has(order_id, fact.line_no, event.version) => Ok(()),
             Fact::Short(fact) => self.fall_short(order_id, fact),
             Fact::Expired => self.lapse(order_id),
             Fact::Issued(fact) => self.each(
@@ -115,21 +128,40 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    fn fill(&mut self, order_id: Uuid, fact: &BackordersFilled) -> anyhow::Result<()> {
+    /// True where a line of a change has what inventory's fact of this version tells already, or does not exist (yet).
+    fn has(&self, order_id: Uuid, line_no: i32, version: i64) -> bool {
+        self.marks.get(&(order_id, line_no)).is_some_and(|mark| version <= mark.inventory_version)
+    }
+
+    fn fill(&mut self, order_id: Uuid, version: i64, fact: &BackordersFilled) -> anyhow::Result<()> {
         let mut filled = Vec::with_capacity(fact.lines.len());
+        let mut passed_over = Vec::new();
+        let claimed: HashMap<i32, i64> = fact
+            .lines
+            .iter()
+            .filter_map(|line| Some((line.line_no, self.marks.get(&(order_id, line.line_no))?.claimed)))
+            .collect();
+        let news: Vec<_> = fact.lines.iter().filter(|line| !self.has(order_id, line.line_no, version)).collect();
         self.each(
             order_id,
-            &fact.lines,
+            &news,
             |line| line.line_no,
             |line, stock| {
                 let location = convert::location(&stock.location_id).unwrap_or_default();
-                let taken = line.fill(location, stock.quantity);
+                let waits = line.quantities.backordered;
+                let free = waits - claimed.get(&line.line_no).unwrap_or(&0);
+                let taken = line.fill(location, stock.quantity.min(free));
                 if taken > 0 {
                     filled.push((line.line_no, location, taken, line.stocked));
+                }
+                let quantity = stock.quantity.min(waits) - taken;
+                if quantity > 0 {
+                    passed_over.push((order_id, Part { line_no: line.line_no, location, quantity }));
                 }
                 Ok(())
             },
         )?;
+        self.passed_over.extend(passed_over);
         if let Some(change) = self.changes.get_mut(&order_id) {
             change.skus.extend(fact.lines.iter().map(|line| ((order_id, line.line_no), line.sku.clone())));
             for (line_no, location, quantity, stocked) in filled {
@@ -205,6 +237,7 @@ impl<'a> Fold<'a> {
                     lines: lines.collect(),
                     whole: q.cancelled == q.ordered,
                     reason: "not found in the warehouse".to_owned(),
+                    revision: 0,
                 };
                 events.push(change.last.follow_up(*order_id, head.next_version(), &fact));
             }
@@ -237,6 +270,11 @@ impl<'a> Fold<'a> {
     /// The ids of the orders that changed.
     pub fn changed_orders(&self) -> Vec<Uuid> {
         self.orders.clone()
+    }
+
+    /// Stock that was passed over because a change under way cancels what waited for it.
+    pub fn passed_over(&self) -> &[(Uuid, Part)] {
+        &self.passed_over
     }
 
     /// What came back: return, line, quantity.

@@ -10,6 +10,7 @@ use fact::Fact;
 use fold::Fold;
 use pesan_feed::{Event, Handle};
 use sqlx::PgConnection;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tracing::debug;
 use uuid::Uuid;
@@ -56,7 +57,11 @@ impl Handle for Follow {
             }
         }
 
-        let mut fold = Fold::new(heads, lines);
+        // Few lines are ever changed, and only inventory's facts about single lines have to mind.
+        let minding: Vec<Uuid> =
+            facts.iter().filter(|(_, _, fact)| fact.minds_changes()).map(|(order_id, ..)| *order_id).collect();
+        let marks = if minding.is_empty() { HashMap::new() } else { store::change::marks(conn, &minding).await? };
+        let mut fold = Fold::new(heads, lines, marks);
         for (order_id, event, fact) in &facts {
             if !fold.apply(*order_id, event, fact)? {
                 debug!(%order_id, kind = event.kind, "a fact about an order that is not there was passed over");
@@ -66,6 +71,7 @@ impl Handle for Follow {
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
         store::rma::receive(conn, &fold.received()).await?;
+        store::change::pass_over(conn, fold.passed_over()).await?;
         pesan_feed::append(conn, &events).await?;
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = fold.changed_orders();
         Ok(())

@@ -52,7 +52,7 @@ enum Decision {
 }
 
 /// What fulfilment said.
-enum Answer {
+pub(super) enum Withdrawal {
     Granted,
     Refused(String),
     Unknown,
@@ -69,12 +69,12 @@ impl Canceller {
                 Decision::Ask(intent) => intent,
             };
             match self.ask(&intent).await? {
-                Answer::Granted => self.note_grant(&intent).await?,
-                Answer::Refused(why) => {
+                Withdrawal::Granted => self.note_grant(&intent).await?,
+                Withdrawal::Refused(why) => {
                     self.undo(&intent).await?;
                     return Err(Error::AlreadyShipped(why));
                 }
-                Answer::Unknown => {
+                Withdrawal::Unknown => {
                     let pause = self.books.patience.backoff.pause(unknown);
                     unknown += 1;
                     if Instant::now() + pause >= deadline {
@@ -217,10 +217,10 @@ impl Canceller {
         Ok(Decision::Done(Box::new(response)))
     }
 
-    async fn ask(&self, intent: &Intent) -> Result<Answer, Error> {
+    pub(super) async fn ask(&self, intent: &Intent) -> Result<Withdrawal, Error> {
         let request = read(&intent.ask)?;
         let status = match self.fulfilment.clone().withdraw_lines(request).await {
-            Ok(_) => return Ok(Answer::Granted),
+            Ok(_) => return Ok(Withdrawal::Granted),
             Err(status) => status,
         };
         Ok(match status.code() {
@@ -231,7 +231,7 @@ impl Canceller {
             | Code::OutOfRange
             | Code::AlreadyExists => {
                 tracing::info!(order_id = %intent.order_id, code = ?status.code(), "fulfilment does not let go");
-                Answer::Refused(status.message().to_owned())
+                Withdrawal::Refused(status.message().to_owned())
             }
             Code::Ok
             | Code::Cancelled
@@ -244,12 +244,12 @@ impl Canceller {
             | Code::Internal
             | Code::Unavailable
             | Code::DataLoss
-            | Code::Unauthenticated => Answer::Unknown,
+            | Code::Unauthenticated => Withdrawal::Unknown,
         })
     }
 
     /// Notes that what was asked for was let go. Nothing more: the next decision uses it.
-    async fn note_grant(&self, asked: &Intent) -> Result<(), Error> {
+    pub(super) async fn note_grant(&self, asked: &Intent) -> Result<(), Error> {
         let mut tx = store::begin(&self.books.pool).await?;
         pesan_feed::lock(&mut tx, [asked.order_id]).await?;
         if let Some(mut intent) = same_ask(&mut tx, asked).await? {
@@ -377,7 +377,7 @@ fn read(bytes: &[u8]) -> Result<WithdrawLinesRequest, Error> {
     WithdrawLinesRequest::decode(bytes).map_err(|_| Error::Broken("a stored cancellation"))
 }
 
-fn withdrawn(part: &Part) -> WithdrawnLine {
+pub(super) fn withdrawn(part: &Part) -> WithdrawnLine {
     let location_id = convert::location_text(part.location);
     WithdrawnLine { line_no: part.line_no, location_id, quantity: part.quantity }
 }
@@ -395,7 +395,7 @@ fn parts(bytes: &[u8]) -> Result<Vec<Part>, Error> {
     parts.ok_or(broken)
 }
 
-fn cancel_unpromised(head: &mut Head, lines: &mut [Line], reason: &str) -> pb::OrderCancelled {
+pub(super) fn cancel_unpromised(head: &mut Head, lines: &mut [Line], reason: &str) -> pb::OrderCancelled {
     let fact = convert::events::cancelled_unpromised(head, lines, reason);
     lines.iter_mut().for_each(Line::cancel_unpromised);
     head.standing.quantities = lines.iter().map(|line| line.quantities).sum();
@@ -436,5 +436,6 @@ fn apply(
     }
     head.standing.quantities = total;
     let whole = total.cancelled == total.ordered;
-    Ok(pb::OrderCancelled { order_id: head.order_id.to_string(), lines: cancelled, whole, reason: reason.to_owned() })
+    let (order_id, reason) = (head.order_id.to_string(), reason.to_owned());
+    Ok(pb::OrderCancelled { order_id, lines: cancelled, whole, reason, revision: 0 })
 }

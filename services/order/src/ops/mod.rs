@@ -1,6 +1,7 @@
 //! What the service does, one file per use case: lock, decide, write, publish.
 
 pub mod cancel;
+pub mod change;
 pub mod customers;
 pub mod hold;
 pub mod place;

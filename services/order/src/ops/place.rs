@@ -218,6 +218,8 @@ fn work(ready: &Ready<'_>, number: i64) -> Work {
         placed_at: ready.placed_at,
         traceparent: draft.traceparent.clone(),
         ship_to: ready.ship_to.encode_to_vec(),
+        amendments: 0,
+        not_before: None,
         lines: lines.collect(),
         attempts: 0,
     }
@@ -226,6 +228,36 @@ fn work(ready: &Ready<'_>, number: i64) -> Work {
 /// True where an order was there, or was not to be asked for in this way.
 fn is_known(outcome: &Result<Placed, Error>) -> bool {
     !matches!(outcome, Err(Error::Contention))
+}
+
+/// Places orders that come out of another one, in its transaction; their jobs are due at once. Their ids are new.
+pub async fn split_off(
+    conn: &mut PgConnection,
+    ready: &[Ready<'_>],
+    split_from: Uuid,
+    not_before: &[Option<OffsetDateTime>],
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let buyers: Vec<Draft> = ready.iter().map(|ready| ready.draft.clone()).collect();
+    let customers = customers_of(conn, &buyers).await?;
+    let numbers = store::place::insert_orders(conn, ready, now).await?;
+    store::place::insert_lines(conn, ready).await?;
+    let mut events = Vec::with_capacity(ready.len());
+    for (ready, not_before) in ready.iter().zip(not_before) {
+        let draft = ready.draft;
+        let number = numbers.get(&draft.order_id).copied().ok_or(Error::Contention)?;
+        let (external_id, segment) = customers
+            .of(&draft.buyer)
+            .map(|c| (c.details.external_id.as_str(), c.details.segment.as_str()))
+            .unwrap_or_default();
+        let fact = convert::events::accepted(ready, number, external_id, segment);
+        let event = NewEvent::new(draft.order_id, 1, &fact, ready.placed_at).of_journey(draft.order_id);
+        events.push(event.in_trace(draft.traceparent.as_deref()));
+        store::change::link(conn, draft.order_id, split_from, *not_before).await?;
+    }
+    store::job::queue(conn, &ready.iter().map(|ready| ready.draft.order_id).collect::<Vec<_>>(), now).await?;
+    pesan_feed::append(conn, &events).await?;
+    Ok(())
 }
 
 /// Finds the orders there are for drafts that are not new, by the ids the drafts would have had.

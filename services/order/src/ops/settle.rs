@@ -110,7 +110,9 @@ impl Settler {
         let mut outcome = Outcome::new(self.books.clock.now());
         for one in round {
             let Some(head) = heads.get_mut(&one.work.order_id) else { continue };
-            let fate = one.fate.clone().unwrap_or(Fate::Retry);
+            // What was asked for may not be what is wanted any more: asked again.
+            let is_outdated = head.amendments != one.work.amendments;
+            let fate = one.fate.clone().filter(|_| !is_outdated).unwrap_or(Fate::Retry);
             match step(&head.standing, head.inventory_version, fate, reserved_at.elapsed()) {
                 Step::Drop => outcome.done.push(head.order_id),
                 Step::Again => {

@@ -1,5 +1,6 @@
 //! What the outside calls: parse, call, convert.
 
+pub mod changes;
 pub mod customers;
 pub mod holds;
 pub mod orders;

@@ -102,7 +102,8 @@ pub async fn take(
     // No index: there are as many rows as cancellations under way.
     let rows = sqlx::query(
         "update cancellation c set due_at = $2
-           from (select order_id from cancellation where due_at <= $1 order by due_at limit $3 for update skip locked) due
+           from (select order_id from cancellation where due_at <= $1 and course is null
+                  order by due_at limit $3 for update skip locked) due
           where c.order_id = due.order_id
          returning c.order_id, c.request_id, c.request, c.ask, c.granted, c.due_at, c.attempts",
     )

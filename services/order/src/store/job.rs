@@ -122,7 +122,7 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
     }
     let rows = sqlx::query(
         "select order_id, number, customer_id, currency, payment_method, payment_token, reservation_policy,
-                fulfilment_policy, priority, placed_at, traceparent, ship_to
+                fulfilment_policy, priority, placed_at, traceparent, ship_to, amendments, not_before
            from orders where order_id = any($1)",
     )
     .bind(&ids)
@@ -145,6 +145,8 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
                 placed_at: row.try_get(9)?,
                 traceparent: row.try_get(10)?,
                 ship_to: row.try_get(11)?,
+                amendments: row.try_get("amendments")?,
+                not_before: row.try_get("not_before")?,
                 lines: lines.remove(&order_id).unwrap_or_default(),
                 attempts: attempts.get(&order_id).copied().unwrap_or(0),
             })

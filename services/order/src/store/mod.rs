@@ -2,6 +2,7 @@
 //! statements; the caller has locked what it writes.
 
 pub mod cancellation;
+pub mod change;
 pub mod channel;
 pub mod customer;
 pub mod hold;

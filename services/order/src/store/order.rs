@@ -19,6 +19,7 @@ pub(super) fn head(row: &PgRow) -> Result<Head, Error> {
         fulfilment_policy: stored_enum(row.try_get(3)?)?,
         version: row.try_get(4)?,
         inventory_version: row.try_get(5)?,
+        amendments: row.try_get("amendments")?,
         standing: Standing {
             confirmed_at: row.try_get(6)?,
             rejected: row.try_get(7)?,
@@ -42,7 +43,7 @@ pub(super) fn head(row: &PgRow) -> Result<Head, Error> {
 pub async fn heads(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Head>, Error> {
     let rows = sqlx::query(
         "select order_id, placed_at, traceparent, fulfilment_policy, version, inventory_version, confirmed_at, rejected,
-                holds, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced, refunded
+                holds, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced, refunded, amendments
            from orders
           where order_id = any($1)",
     )

@@ -1,0 +1,143 @@
+//! The last step of a change: everybody has agreed, and now the order says what it is.
+
+use super::Changer;
+use super::ask::promise_of;
+use super::commit::{Next, order_of};
+use crate::convert;
+use crate::convert::change::CommitChange;
+use crate::error::Error;
+use crate::line::{Line, LinePromise};
+use crate::ops::{answer, whole_order};
+use crate::order::Order;
+use crate::quantities::Quantities;
+use crate::store;
+use crate::store::change::{Mark, Underway};
+use pesan_api::order::v1 as pb;
+use pesan_feed::NewEvent;
+use sqlx::{Postgres, Transaction};
+use std::collections::{BTreeMap, HashMap};
+use uuid::Uuid;
+
+impl Changer {
+    pub(super) async fn apply(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        command: &CommitChange,
+        order: Order,
+        change: Underway,
+    ) -> Result<Next, Error> {
+        let (order_id, now) = (order.head.order_id, self.books.clock.now());
+        let course = &change.course;
+        let amendment = &course.amendment;
+        let promise = match &change.reserved {
+            Some(reserved) => Some(promise_of(reserved, amendment)?),
+            None => None,
+        };
+        let promised = promise.as_ref().map_or(&[][..], |promise| promise.lines.as_slice());
+
+        let mut lines: Vec<Line> = order.lines.iter().map(|line| line.line.clone()).collect();
+        let cancelled = cancel(&mut lines, &change)?;
+        for (planned, promise) in amendment.added.iter().zip(promised) {
+            let mut line = Line::fresh(planned.line_no, planned.quantity);
+            line.promise(promise)?;
+            lines.push(line);
+        }
+        store::change::add_lines(&mut tx, order_id, &amendment.added).await?;
+        let repriced: Vec<_> = amendment.repriced.iter().map(|line| (line.line_no, line.whole)).collect();
+        store::change::reprice(&mut tx, order_id, &repriced).await?;
+        store::change::write_lines(&mut tx, order_id, &lines).await?;
+        self.unmark(&mut tx, course, order_id).await?;
+        if let Some(promise) = &promise {
+            let mark = Mark { claimed: 0, inventory_version: promise.version };
+            let marks: Vec<(i32, Mark)> = promised.iter().map(|line| (line.line_no, mark)).collect();
+            store::change::mark(&mut tx, order_id, &marks).await?;
+        }
+        // Inventory takes it back when it reads of the cancellation.
+        store::change::passed_over(&mut tx, order_id).await?;
+        let revision = if amendment.amends() { course.revision } else { order.head.amendments };
+        let not_before = amendment.rescheduled.then_some(amendment.not_before);
+        store::change::amend(&mut tx, order_id, revision, amendment.ship_to.as_deref(), not_before).await?;
+        store::cancellation::delete(&mut tx, order_id).await?;
+
+        let token = Some(command.request.payment_token.clone()).filter(|token| !token.is_empty());
+        let split_off = self.split_off(&mut tx, &order, &amendment.splits, token, now).await?;
+
+        let total: Quantities = lines.iter().map(|line| line.quantities).sum();
+        let mut changed = order_of(&mut tx, order_id).await?;
+        changed.head.standing.quantities = total;
+        let mut events = Vec::with_capacity(2);
+        if !cancelled.is_empty() {
+            let fact = pb::OrderCancelled {
+                order_id: order_id.to_string(),
+                lines: cancelled,
+                whole: total.cancelled == total.ordered,
+                reason: amendment.reason.clone(),
+                revision: if change.charged { course.revision.into() } else { 0 },
+            };
+            events.push(NewEvent::new(order_id, changed.head.next_version(), &fact, now));
+        }
+        if amendment.amends() {
+            let allocations = allocations(&changed, promised, &change);
+            let fact = convert::events::amended(&changed, amendment, allocations);
+            events.push(NewEvent::new(order_id, changed.head.next_version(), &fact, now));
+        }
+        let trace = changed.head.traceparent.clone();
+        let events: Vec<NewEvent> =
+            events.into_iter().map(|event| event.of_journey(order_id).in_trace(trace.as_deref())).collect();
+        store::order::write(&mut tx, &[&changed.head]).await?;
+        pesan_feed::append(&mut tx, &events).await?;
+        let response = pb::CommitChangeResponse {
+            order: Some(whole_order(&mut tx, order_id).await?),
+            split_order_ids: split_off.iter().map(ToString::to_string).collect(),
+        };
+        answer(&mut tx, command.request_id, &response).await?;
+        tx.commit().await?;
+        let is_split = !split_off.is_empty();
+        self.books.changed([order_id].into_iter().chain(split_off));
+        if is_split {
+            self.saga.nudge();
+        }
+        Ok(Next::Done(Box::new(response)))
+    }
+}
+
+/// Takes what goes out of the lines.
+fn cancel(lines: &mut [Line], change: &Underway) -> Result<Vec<pb::CancelledLine>, Error> {
+    let parts = &change.course.parts;
+    let waiting: HashMap<i32, i64> = parts.waiting.iter().copied().collect();
+    let mut cancelled = Vec::new();
+    for line in lines {
+        let line_no = line.line_no;
+        let backordered = waiting.get(&line_no).copied().unwrap_or(0);
+        line.cancel_backordered(backordered)?;
+        let mut by_location: BTreeMap<Uuid, i64> = BTreeMap::new();
+        for part in parts.taken.iter().filter(|part| part.line_no == line_no) {
+            line.cancel_reserved(part.location, part.quantity)?;
+            *by_location.entry(part.location).or_default() += part.quantity;
+        }
+        let quantity = backordered + by_location.values().sum::<i64>();
+        if quantity > 0 {
+            let reserved = convert::events::reserved_by_location(by_location.into_iter());
+            cancelled.push(pb::CancelledLine { line_no, quantity, reserved, backordered });
+        }
+    }
+    Ok(cancelled)
+}
+
+/// What fulfilment has to do now: new lines, and what it let go of to be handed over again.
+fn allocations(order: &Order, promised: &[LinePromise], change: &Underway) -> Vec<pb::AllocatedLine> {
+    let new =
+        promised.iter().flat_map(|line| line.reserved.iter().map(|(at, quantity)| (line.line_no, *at, *quantity)));
+    let moved = change.course.parts.resent.iter().map(|part| (part.line_no, part.location, part.quantity));
+    let allocated = |(line_no, location, quantity): (i32, Uuid, i64)| {
+        let line = order.lines.iter().find(|line| line.line.line_no == line_no)?;
+        Some(pb::AllocatedLine {
+            line_no,
+            sku: line.sku.clone(),
+            location_id: convert::location_text(location),
+            quantity,
+            stocked: line.line.stocked,
+        })
+    };
+    new.chain(moved).filter_map(allocated).collect()
+}

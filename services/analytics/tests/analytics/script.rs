@@ -142,6 +142,7 @@ impl Script {
             lines,
             whole,
             reason: "CHANGED_MIND".into(),
+            ..Default::default()
         };
         self.of_order(0, number, at, &cancelled);
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cancelling;
+mod changing;
 mod customers;
 mod following;
 mod holding;

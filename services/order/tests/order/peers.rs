@@ -108,10 +108,26 @@ impl FakeInventory {
     fn decide(&self, demand: &inventory::OrderDemand) -> inventory::ReserveResult {
         use inventory::reserve_result::Outcome;
         let mut reservations = self.reservations.lock().unwrap();
-        if let Some(held) = reservations.get(&demand.order_id) {
-            return inventory::ReserveResult { outcome: Some(Outcome::Reservation(held.clone())) };
+        let held = reservations.get(&demand.order_id).cloned();
+        let mut demand = demand.clone();
+        if let Some(held) = &held {
+            let held_lines: Vec<_> = held.lines.iter().map(|line| (line.line_no, line.quantity)).collect();
+            if demand.in_addition {
+                demand.lines.retain(|line| held_lines.iter().all(|(line_no, _)| *line_no != line.line_no));
+            }
+            let asked: Vec<_> = demand.lines.iter().map(|line| (line.line_no, line.quantity)).collect();
+            let is_same =
+                if demand.in_addition { asked.is_empty() } else { demand.revision == 0 || asked == held_lines };
+            if is_same {
+                return inventory::ReserveResult { outcome: Some(Outcome::Reservation(held.clone())) };
+            }
         }
+        let demand = &demand;
         let mut stock = self.stock.lock().unwrap();
+        for line in held.iter().flat_map(|held| &held.lines).filter(|_| !demand.in_addition) {
+            let here = line.allocations.iter().map(|allocation| allocation.reserved).sum::<i64>();
+            stock.entry(line.sku.clone()).and_modify(|there| *there += here);
+        }
         let mut left = stock.clone();
         let (mut lines, mut unknown) = (Vec::new(), Vec::new());
         for (i, line) in demand.lines.iter().enumerate() {
@@ -142,7 +158,14 @@ impl FakeInventory {
             () if refused == asked || (all_or_nothing && refused > 0) => "OUT_OF_STOCK",
             () => {
                 let order_id = demand.order_id.clone();
-                let held = inventory::Reservation { order_id: order_id.clone(), lines, expires_at: None, version: 1 };
+                let version = held.as_ref().map_or(1, |held| held.version + 1);
+                if let Some(held) = held.filter(|_| demand.in_addition) {
+                    lines = held.lines.into_iter().chain(lines).collect();
+                }
+                let held = inventory::Reservation { order_id: order_id.clone(), lines, expires_at: None, version };
+                if demand.dry_run {
+                    return inventory::ReserveResult { outcome: Some(Outcome::Reservation(held)) };
+                }
                 reservations.insert(order_id.clone(), held.clone());
                 self.feed
                     .tell(&order_id, &inventory::StockReserved { order_id: order_id.clone(), ..Default::default() });
@@ -256,6 +279,8 @@ pub struct FakeFulfilment {
     /// What it says to the next withdrawals, in order.
     pub answers: Arc<Mutex<VecDeque<Result<(), Status>>>>,
     pub asked: Arc<Mutex<Vec<fulfilment::WithdrawLinesRequest>>>,
+    /// Its fulfilment orders, as it lists them.
+    pub orders: Arc<Mutex<Vec<fulfilment::FulfilmentOrder>>>,
     /// Taken before each answer: a test that holds it holds fulfilment.
     pub gate: Arc<tokio::sync::Mutex<()>>,
 }
@@ -283,9 +308,12 @@ impl FulfilmentService for FakeFulfilment {
 
     async fn list_fulfilment_orders(
         &self,
-        _: Request<fulfilment::ListFulfilmentOrdersRequest>,
+        request: Request<fulfilment::ListFulfilmentOrdersRequest>,
     ) -> Result<Response<fulfilment::ListFulfilmentOrdersResponse>, Status> {
-        Err(Status::unimplemented("not asked"))
+        let order_id = request.into_inner().order_id;
+        let orders = self.orders.lock().unwrap().iter().filter(|order| order.order_id == order_id).cloned().collect();
+        let next_page_token = String::new();
+        Ok(Response::new(fulfilment::ListFulfilmentOrdersResponse { fulfilment_orders: orders, next_page_token }))
     }
 
     async fn pick(&self, _: Request<fulfilment::PickRequest>) -> Result<Response<fulfilment::PickResponse>, Status> {

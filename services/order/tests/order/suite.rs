@@ -3,6 +3,7 @@
 use crate::peers::{self, Peers};
 use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::feed::v1::{Event, PullRequest};
+use pesan_api::order::v1::change_service_client::ChangeServiceClient;
 use pesan_api::order::v1::customer_service_client::CustomerServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
@@ -27,6 +28,7 @@ pub struct Suite {
     pub peers: Peers,
     pub orders: OrderServiceClient<Channel>,
     pub customers: CustomerServiceClient<Channel>,
+    pub changes: ChangeServiceClient<Channel>,
     pub returns: ReturnServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
     pub channel: Channel,
@@ -76,6 +78,7 @@ pub async fn start_at(pool: PgPool, peers: Peers, clock: Clock) -> Suite {
             .max_decoding_message_size(most)
             .max_encoding_message_size(most),
         customers: CustomerServiceClient::new(channel.clone()),
+        changes: ChangeServiceClient::new(channel.clone()),
         returns: ReturnServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel.clone()).max_decoding_message_size(most),
         channel: channel.clone(),

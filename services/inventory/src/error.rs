@@ -42,6 +42,9 @@ pub enum Error {
     OutOfStock(Vec<FieldViolation>),
     #[error("the order was cancelled or rejected; nothing can be reserved for it any more")]
     OrderClosed,
+    /// The order wants something else by now, or this service has not read as far as its caller.
+    #[error("it is not for what the order is known to want here: ask again")]
+    Outdated,
     #[error("there is no location that a service could be shipped from; create one")]
     NoLocation,
     #[error("only {there} are there and not reserved")]
@@ -105,6 +108,7 @@ impl Error {
             Self::NotStocked => (Code::FailedPrecondition, "NOT_STOCKED"),
             Self::OutOfStock(_) => (Code::FailedPrecondition, "OUT_OF_STOCK"),
             Self::OrderClosed => (Code::FailedPrecondition, "ORDER_CLOSED"),
+            Self::Outdated => (Code::Aborted, "OUTDATED"),
             Self::NoLocation => (Code::FailedPrecondition, "NO_LOCATION"),
             Self::InsufficientStock { .. } => (Code::FailedPrecondition, "INSUFFICIENT_STOCK"),
             Self::StockLimit(_) => (Code::OutOfRange, "STOCK_LIMIT"),
@@ -119,7 +123,10 @@ impl Error {
 
     /// Whether the same request may succeed later, without a change of it.
     fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy | Self::Stopping | Self::Contention | Self::NoLocation | Self::Database(_))
+        matches!(
+            self,
+            Self::Busy | Self::Stopping | Self::Contention | Self::Outdated | Self::NoLocation | Self::Database(_)
+        )
     }
 
     /// The fields it is about, with paths from the root of the item.
@@ -144,6 +151,7 @@ impl Error {
             | Self::ReservationNotFound(_)
             | Self::DecisionNotFound
             | Self::OrderClosed
+            | Self::Outdated
             | Self::NoLocation
             | Self::Busy
             | Self::Stopping

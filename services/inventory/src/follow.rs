@@ -110,6 +110,15 @@ fn order_fact(event: &Event) -> anyhow::Result<Option<(Uuid, OrderFact)>> {
         let lines = fact.lines.iter().map(line).collect::<anyhow::Result<_>>()?;
         return Ok(Some((id(&fact.order_id)?, OrderFact::Cancelled { lines, whole: fact.whole })));
     }
+    if let Some(fact) = event.decode::<order::OrderAmended>()? {
+        // After the promise it takes what was reserved for it, and what it cancels is told apart.
+        let amended = OrderFact::Amended { revision: fact.revision };
+        return Ok(if fact.promised { None } else { Some((id(&fact.order_id)?, amended)) });
+    }
+    if let Some(fact) = event.decode::<order::OrderChangeDropped>()? {
+        let dropped = OrderFact::ChangeDropped { revision: fact.revision, line_nos: fact.line_nos };
+        return Ok(Some((id(&fact.order_id)?, dropped)));
+    }
     if let Some(fact) = event.decode::<order::OrderRejected>()? {
         return Ok(Some((id(&fact.order_id)?, OrderFact::Rejected)));
     }

@@ -1,5 +1,6 @@
 use crate::convert::item::sku;
 use crate::known::Known;
+use crate::ops::amend::Change;
 use crate::reservation::{Demand, DemandLine, Part, Policy, Reservation, Wishes};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::Violations;
@@ -10,6 +11,11 @@ use time::OffsetDateTime;
 /// Most demands and most lines of one call.
 pub const MOST_DEMANDS: usize = 1_000;
 pub const MOST_LINES: usize = 50_000;
+
+/// How a demand changes what is held.
+pub fn change(demand: &pb::OrderDemand) -> Change {
+    Change { revision: demand.revision, in_addition: demand.in_addition, dry_run: demand.dry_run }
+}
 
 /// Reads one order's demand.
 pub fn parse_demand(demand: pb::OrderDemand, now: OffsetDateTime) -> Result<Demand, Violations> {

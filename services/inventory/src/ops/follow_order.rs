@@ -9,6 +9,7 @@ use crate::location::LocationId;
 use crate::reservation::{Fill, Part, Released, Reservation, State};
 use crate::stock::Book;
 use crate::store;
+use crate::store::change::Known;
 use pesan_feed::{Event, NewEvent};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +29,10 @@ pub enum OrderFact {
     Cancelled { lines: Vec<CancelledLine>, whole: bool },
     /// The order was refused.
     Rejected,
+    /// Before its promise it was changed: what is held under an earlier revision is off.
+    Amended { revision: i64 },
+    /// A change was given up after these lines had been reserved for it.
+    ChangeDropped { revision: i64, line_nos: Vec<i32> },
 }
 
 /// What was cancelled of a line.
@@ -54,7 +59,10 @@ pub async fn apply(
     // A confirmation alone needs no parts, unless the reservation has lapsed.
     let needs_parts = |order_id: &Uuid, fact: &OrderFact| match fact {
         OrderFact::Confirmed { .. } => reservations.get(order_id).is_some_and(|r| r.state == State::Expired),
-        OrderFact::Cancelled { .. } | OrderFact::Rejected => true,
+        OrderFact::Cancelled { .. }
+        | OrderFact::Rejected
+        | OrderFact::Amended { .. }
+        | OrderFact::ChangeDropped { .. } => true,
     };
     let mut with_parts: Vec<Uuid> =
         facts.iter().filter(|(_, order_id, fact)| needs_parts(order_id, fact)).map(|(_, id, _)| *id).collect();
@@ -68,10 +76,18 @@ pub async fn apply(
     inventory.learn(conn, items.collect(), Vec::new()).await?;
     let mut book = lock_stock(conn, facts, &reservations).await?;
 
+    let changed: Vec<Uuid> =
+        facts.iter().filter(|(_, _, fact)| revision(fact).is_some()).map(|(_, id, _)| *id).collect();
+    let mut changes = if changed.is_empty() { HashMap::new() } else { store::change::known(conn, &changed).await? };
+
     let mut events: Vec<NewEvent> = Vec::new();
     let mut freed = false;
     for (event, order_id, fact) in facts {
-        let released = apply_one(inventory, *order_id, event, fact, &mut reservations, &mut fills, &mut book);
+        let known = changes.get(order_id).copied().unwrap_or_default();
+        let released = apply_one(inventory, *order_id, event, fact, known, &mut reservations, &mut fills, &mut book);
+        if let Some(now) = revision(fact) {
+            changes.insert(*order_id, now);
+        }
         if released.is_empty() {
             continue;
         }
@@ -87,15 +103,18 @@ pub async fn apply(
     store::capacity::give_back(conn, &orders.iter().filter(closed).copied().collect::<Vec<_>>()).await?;
     store::reservation::save(conn, &reservations.values().collect::<Vec<_>>()).await?;
     store::reservation::save_fills(conn, &fills).await?;
+    store::change::note(conn, &changes.into_iter().collect::<Vec<_>>()).await?;
     pesan_feed::append(conn, &events).await?;
     Ok(freed)
 }
 
+#[allow(clippy::too_many_arguments)]
 fn apply_one(
     inventory: &Inventory,
     order_id: Uuid,
     event: &Event,
     fact: &OrderFact,
+    changes: Known,
     reservations: &mut BTreeMap<Uuid, Reservation>,
     fills: &mut HashMap<Uuid, Vec<Fill>>,
     book: &mut Book,
@@ -122,6 +141,17 @@ fn apply_one(
             let unknown = || Reservation::unknown(order_id, State::Closed, event.effective_at);
             reservations.entry(order_id).or_insert_with(unknown).close(book)
         }
+        OrderFact::Amended { revision } => match reservations.get_mut(&order_id) {
+            // One that was reserved under this revision, or a later one, already is what is wanted.
+            Some(held) if held.state == State::Held && !held.confirmed && changes.revision < *revision => {
+                held.expire(book)
+            }
+            Some(_) | None => Vec::new(),
+        },
+        OrderFact::ChangeDropped { line_nos, .. } => match reservations.get_mut(&order_id) {
+            Some(reservation) => reservation.release_lines(line_nos, book),
+            None => Vec::new(),
+        },
         OrderFact::Cancelled { lines, whole: false } => {
             let Some(reservation) = reservations.get_mut(&order_id) else { return Vec::new() };
             let fills = fills.entry(order_id).or_default();
@@ -135,11 +165,23 @@ fn apply_one(
     }
 }
 
+/// What a fact tells of an order's revisions.
+fn revision(fact: &OrderFact) -> Option<Known> {
+    match fact {
+        OrderFact::Amended { revision } => Some(Known { revision: *revision, dropped: 0 }),
+        OrderFact::ChangeDropped { revision, .. } => Some(Known { revision: *revision, dropped: *revision }),
+        OrderFact::Confirmed { .. } | OrderFact::Cancelled { .. } | OrderFact::Rejected => None,
+    }
+}
+
 /// Orders of which waiting quantities were cancelled.
 fn backorder_cancellations(facts: &[(&Event, Uuid, OrderFact)]) -> Vec<Uuid> {
     let waited = |fact: &OrderFact| match fact {
         OrderFact::Cancelled { lines, whole } => !whole && lines.iter().any(|line| line.backordered > 0),
-        OrderFact::Confirmed { .. } | OrderFact::Rejected => false,
+        OrderFact::Confirmed { .. }
+        | OrderFact::Rejected
+        | OrderFact::Amended { .. }
+        | OrderFact::ChangeDropped { .. } => false,
     };
     facts.iter().filter(|(_, _, fact)| waited(fact)).map(|(_, order_id, _)| *order_id).collect()
 }
@@ -150,7 +192,7 @@ fn locations_of(fact: &OrderFact) -> Vec<Uuid> {
         OrderFact::Cancelled { lines, .. } => {
             lines.iter().flat_map(|line| line.reserved.iter().map(|(location, _)| *location)).collect()
         }
-        OrderFact::Rejected => Vec::new(),
+        OrderFact::Rejected | OrderFact::Amended { .. } | OrderFact::ChangeDropped { .. } => Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The use cases, one file each: lock, decide, write, publish.
 
+pub mod amend;
 pub mod expire;
 pub mod fill;
 pub mod follow_fulfilment;

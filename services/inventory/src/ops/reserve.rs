@@ -280,7 +280,7 @@ async fn load(
     Ok(store::capacity::lock(conn, &limited, yesterday).await?)
 }
 
-fn short_lines(known: &Known, demand: &Demand, shorts: &[Short]) -> Vec<FieldViolation> {
+pub(super) fn short_lines(known: &Known, demand: &Demand, shorts: &[Short]) -> Vec<FieldViolation> {
     let places: HashMap<i32, usize> = demand.lines.iter().enumerate().map(|(i, line)| (line.line_no, i)).collect();
     let violation = |short: &Short| {
         let i = places.get(&short.line_no)?;

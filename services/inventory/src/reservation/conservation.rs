@@ -96,7 +96,9 @@ fn take(step: &Step, reservation: &mut Reservation, fills: &mut Vec<Fill>, book:
         Step::Confirm { line, at, quantity } => {
             reservation.confirm(&[(line, LOCATIONS[at], quantity)], &[(line, 1)], book)
         }
-        Step::Expire if reservation.state == State::Held && !reservation.confirmed => reservation.expire(book),
+        Step::Expire if reservation.state == State::Held && !reservation.confirmed => {
+            reservation.expire(book);
+        }
         Step::Expire => {}
         Step::Close => drop(reservation.close(book)),
     }

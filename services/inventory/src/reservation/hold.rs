@@ -91,11 +91,17 @@ impl Reservation {
     }
 
     /// It lapsed: everything of it is free again.
-    pub fn expire(&mut self, book: &mut Book) {
-        self.release_all(book);
+    pub fn expire(&mut self, book: &mut Book) -> Vec<Released> {
+        let released = self.release_all(book);
         self.state = State::Expired;
         self.expires_at = None;
         self.changed = true;
+        released
+    }
+
+    /// Lines of a change that was dropped: all of them is free again.
+    pub fn release_lines(&mut self, line_nos: &[i32], book: &mut Book) -> Vec<Released> {
+        self.release_where(|line_no| line_nos.contains(&line_no), book)
     }
 
     /// The order was rejected or cancelled as a whole: everything of it is free again, for good.
@@ -108,8 +114,12 @@ impl Reservation {
     }
 
     fn release_all(&mut self, book: &mut Book) -> Vec<Released> {
+        self.release_where(|_| true, book)
+    }
+
+    fn release_where(&mut self, which: impl Fn(i32) -> bool, book: &mut Book) -> Vec<Released> {
         let mut released: Vec<Released> = Vec::new();
-        for part in &mut self.parts {
+        for part in self.parts.iter_mut().filter(|part| which(part.line_no)) {
             let reserved = release_part(part, i64::MAX, book);
             let backordered = leave_queue(part, i64::MAX);
             if reserved + backordered == 0 {

@@ -2,12 +2,13 @@ use super::{at_most, checked};
 use crate::convert::reservation as convert;
 use crate::error::Error;
 use crate::known::Known;
+use crate::ops::amend::{Change, amend, supersede};
 use crate::ops::reserve::{Outcome, Reserver, weight};
 use crate::ops::{Inventory, look};
 use crate::reservation::Demand;
 use pesan_api::inventory::v1 as pb;
 use pesan_api::inventory::v1::reservation_service_server::ReservationService;
-use pesan_grpc::Violations;
+use pesan_grpc::{Violations, run};
 use tonic::{Request, Response, Status};
 use tracing::Span;
 
@@ -22,6 +23,23 @@ impl ReservationRpc {
     /// Of this inventory; demands of concurrent calls gather in `reserver`.
     pub fn new(inventory: Inventory, reserver: Reserver) -> Self {
         Self { inventory, reserver }
+    }
+
+    /// What a demand of a changed order comes to; none where it goes the common way.
+    async fn change(&self, demand: &Demand, change: Change) -> Option<Outcome> {
+        let inventory = self.inventory.clone();
+        let demand = demand.clone();
+        match change {
+            Change { in_addition: true, .. } => {
+                let amended = run::to_end(async move { Ok(amend(&inventory, &demand, change).await) });
+                Some(amended.await.unwrap_or(Err(Error::Stopping)))
+            }
+            Change { revision: 0, .. } => None,
+            Change { revision, .. } => {
+                let superseded = run::to_end(async move { Ok(supersede(&inventory, &demand, revision).await) });
+                superseded.await.unwrap_or(Err(Error::Stopping)).err().map(Err)
+            }
+        }
     }
 }
 
@@ -56,16 +74,20 @@ impl ReservationService for ReservationRpc {
         let now = self.inventory.clock.now();
         let call = pesan_telemetry::current_traceparent();
         let mut readable = Vec::with_capacity(demands.len());
-        let mut problems: Vec<Option<Error>> = Vec::with_capacity(demands.len());
+        // Those that are answered by themselves.
+        let mut decided: Vec<Option<Outcome>> = Vec::with_capacity(demands.len());
         let mut spans = Vec::new(); // open until the answer
         for demand in demands {
+            let change = convert::change(&demand);
             match convert::parse_demand(demand, now) {
                 Ok(mut demand) => {
                     spans.extend(trace(&mut demand, call.as_deref()));
-                    readable.push(demand);
-                    problems.push(None);
+                    decided.push(self.change(&demand, change).await);
+                    if let Some(None) = decided.last() {
+                        readable.push(demand);
+                    }
                 }
-                Err(violations) => problems.push(Some(violations.into())),
+                Err(violations) => decided.push(Some(Err(violations.into()))),
             }
         }
         let mut outcomes = Vec::new();
@@ -81,11 +103,11 @@ impl ReservationService for ReservationRpc {
         drop(spans);
         let known = self.inventory.known();
         let mut outcomes = outcomes.into_iter();
-        let result = |problem: Option<Error>| match problem {
-            Some(error) => result(&known, Err(error)),
+        let result = |decided: Option<Outcome>| match decided {
+            Some(outcome) => result(&known, outcome),
             None => result(&known, outcomes.next().unwrap_or(Err(Error::Stopping))),
         };
-        let results = problems.into_iter().map(result).collect();
+        let results = decided.into_iter().map(result).collect();
         Ok(Response::new(pb::ReserveResponse { results }))
     }
 

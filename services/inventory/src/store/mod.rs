@@ -1,6 +1,7 @@
 //! Every SQL statement of the service.
 
 pub mod capacity;
+pub mod change;
 pub mod cost;
 pub mod digest;
 pub mod item;

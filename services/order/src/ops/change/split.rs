@@ -6,6 +6,7 @@ use crate::draft::{Buyer, Discount, Draft, DraftLine, PaymentToken, Ready, Total
 use crate::error::Error;
 use crate::ops::place;
 use crate::order::Order;
+use crate::rule::Verdict;
 use crate::store;
 use pesan_api::order::v1::PaymentMethod;
 use rust_decimal::Decimal;
@@ -114,5 +115,6 @@ fn ready<'a>(order: &Order, split: &Split, draft: &'a Draft, now: OffsetDateTime
         sales_rep: order.sales_rep.clone(),
         placed_at: now,
         holds: Vec::new(),
+        verdict: Verdict::default(),
     })
 }

@@ -26,6 +26,7 @@ pub mod known;
 pub mod location;
 pub mod network;
 pub mod ops;
+pub mod promise;
 pub mod reservation;
 pub mod rpc;
 pub mod sourcing;

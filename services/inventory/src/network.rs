@@ -111,6 +111,11 @@ impl Place {
         self.location.calendar.next_ship_day(&self.zone, from, full)
     }
 
+    /// A certain day, where it is not too late for it.
+    pub fn ship_day_on(&self, from: OffsetDateTime, day: time::Date) -> Option<ShipDay> {
+        self.location.calendar.next_ship_day(&self.zone, from, |other| other != day)
+    }
+
     /// The local day of a moment.
     pub fn local_day(&self, at: OffsetDateTime) -> Option<time::Date> {
         crate::calendar::local(&self.zone, at).map(|(day, _)| day)

@@ -2,6 +2,7 @@
 
 pub mod facts;
 pub mod item;
+pub mod promise;
 pub mod reservation;
 pub mod sourcing;
 pub mod stock;

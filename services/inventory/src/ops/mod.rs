@@ -8,6 +8,7 @@ pub mod follow_order;
 pub mod keep_back;
 pub mod look;
 pub mod move_stock;
+pub mod promise;
 pub mod prove;
 pub mod reserve;
 pub mod source;

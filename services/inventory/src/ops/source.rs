@@ -3,12 +3,14 @@
 use super::{Inventory, in_order};
 use crate::error::Error;
 use crate::item::ItemId;
-use crate::kit::{Kit, pieces};
+use crate::kit::Kit;
 use crate::network::Network;
+use crate::promise::items_of;
 use crate::reservation::Wanted;
 use crate::sourcing::FreeStock;
 use crate::store;
 use crate::store::kit::KitVersion;
+use crate::store::reservation::Queued;
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,23 +28,13 @@ pub(super) async fn compose(inventory: &Inventory, conn: &mut PgConnection, want
     Ok(())
 }
 
-/// The items that some wants take out of stock, ascending, each once.
-pub(super) fn items_of(wants: &[Wanted]) -> Vec<ItemId> {
-    let lines = wants.iter().flat_map(|wanted| &wanted.lines).filter(|line| line.stocked);
-    let mut items: Vec<ItemId> =
-        lines.flat_map(|line| pieces(line.item, line.kit.as_deref())).map(|piece| piece.item).collect();
-    items.sort_unstable();
-    items.dedup();
-    items
-}
-
 /// The stock of what is wanted, locked, without what waiting orders will get; and the network it stands in.
 pub(super) async fn free_stock(
     inventory: &Inventory,
     conn: &mut PgConnection,
     wants: &[Wanted],
 ) -> Result<(FreeStock, Arc<Network>), Error> {
-    let items = items_of(wants);
+    let items: Vec<ItemId> = items_of(wants).into_iter().collect();
     let (shelves, version) =
         if items.is_empty() { (Vec::new(), None) } else { store::stock::lock_free(conn, &items).await? };
     let network = match version {
@@ -54,28 +46,37 @@ pub(super) async fn free_stock(
     Ok((stock, network))
 }
 
-/// Takes out of the stock what waiting orders will get.
-pub(super) async fn keep_for_queue(
-    conn: &mut PgConnection,
-    network: &Network,
-    stock: &mut FreeStock,
-) -> Result<(), Error> {
+/// Takes out of the stock what waiting orders will get of it.
+async fn keep_for_queue(conn: &mut PgConnection, network: &Network, stock: &mut FreeStock) -> Result<(), Error> {
     let free: Vec<ItemId> = stock.items().filter(|item| stock.free(*item) > 0).collect();
     if free.is_empty() {
         return Ok(());
     }
     let waiting = store::reservation::waiting(conn, &free).await?;
-    let kits = kits_that_wait(conn, &free, &waiting, network, stock).await?;
-    for queued in waiting {
-        let kit = queued.kit_version.map(|version| kits.get(&(queued.item, version)));
-        if matches!(kit, Some(None)) {
-            continue; // a kit of none of the items
-        }
-        let kit = kit.flatten().map(Arc::as_ref);
+    for (queued, kit) in with_kits(conn, &free, waiting, network, stock).await? {
         let serves = |location| network.serves(location, queued.channel.as_deref());
-        stock.keep_for_queue(queued.item, kit, queued.quantity, serves);
+        stock.keep_for_queue(queued.item, kit.as_deref(), queued.quantity, serves);
     }
     Ok(())
+}
+
+/// What waits, kits with what they are made of; those that hold none of the items are left out.
+pub(super) async fn with_kits(
+    conn: &mut PgConnection,
+    items: &[ItemId],
+    waiting: Vec<Queued>,
+    network: &Network,
+    stock: &mut FreeStock,
+) -> Result<Vec<(Queued, Option<Arc<Kit>>)>, Error> {
+    let kits = kits_that_wait(conn, items, &waiting, network, stock).await?;
+    let composed = |queued: Queued| match queued.kit_version {
+        None => Some((queued, None)),
+        Some(version) => {
+            let kit = kits.get(&(queued.item, version))?.clone();
+            Some((queued, Some(kit)))
+        }
+    };
+    Ok(waiting.into_iter().filter_map(composed).collect())
 }
 
 /// The kits that wait and hold some of the items; the stock of their other components is added to `stock`, only to see
@@ -83,7 +84,7 @@ pub(super) async fn keep_for_queue(
 async fn kits_that_wait(
     conn: &mut PgConnection,
     items: &[ItemId],
-    waiting: &[store::reservation::Queued],
+    waiting: &[Queued],
     network: &Network,
     stock: &mut FreeStock,
 ) -> Result<HashMap<KitVersion, Arc<Kit>>, Error> {

@@ -9,7 +9,7 @@ mod conservation;
 mod decide;
 mod hold;
 
-pub use decide::{Decision, Granted, Short, Sourcing, Wanted, WantedLine, decide};
+pub use decide::{Decision, Granted, Short, Sourcing, Wanted, WantedLine, decide, decide_one};
 pub use hold::{Goods, Issue, Released, Shortage};
 
 use crate::item::ItemId;

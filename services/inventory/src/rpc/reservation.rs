@@ -1,8 +1,9 @@
 use super::{at_most, checked};
-use crate::convert::reservation as convert;
+use crate::convert::{promise as promised, reservation as convert};
 use crate::error::Error;
 use crate::known::Known;
 use crate::ops::amend::{Change, amend, supersede};
+use crate::ops::promise::{self, Promised};
 use crate::ops::reserve::{Outcome, Reserver, weight};
 use crate::ops::{Inventory, look};
 use crate::reservation::Demand;
@@ -111,8 +112,29 @@ impl ReservationService for ReservationRpc {
         Ok(Response::new(pb::ReserveResponse { results }))
     }
 
-    async fn promise(&self, _: Request<pb::PromiseRequest>) -> Result<Response<pb::PromiseResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn promise(&self, request: Request<pb::PromiseRequest>) -> Result<Response<pb::PromiseResponse>, Status> {
+        let demands = request.into_inner().demands;
+        at_most("demands", demands.len(), promised::MOST_DEMANDS)?;
+        at_most("demands.lines", demands.iter().map(|demand| demand.lines.len()).sum(), promised::MOST_LINES)?;
+        let now = self.inventory.clock.now();
+        let parsed: Vec<Result<Demand, Error>> =
+            demands.into_iter().map(|demand| convert::parse_demand(demand, now).map_err(Error::from)).collect();
+        let readable: Vec<Demand> = parsed.iter().flatten().cloned().collect();
+        let Promised { promises, network } = promise::promise(&self.inventory, &readable).await?;
+        let mut told = promises.into_iter().zip(&readable);
+        let results = parsed.into_iter().map(|parsed| {
+            let outcome = parsed.and_then(|_| {
+                told.next()
+                    .map_or(Err(Error::Stopping), |(promise, demand)| Ok(promised::promise(&network, demand, promise?)))
+            });
+            pb::PromiseResult {
+                outcome: Some(match outcome {
+                    Ok(promise) => pb::promise_result::Outcome::Promise(promise),
+                    Err(error) => pb::promise_result::Outcome::Problem(error.into()),
+                }),
+            }
+        });
+        Ok(Response::new(pb::PromiseResponse { results: results.collect() }))
     }
 
     async fn get_reservation(

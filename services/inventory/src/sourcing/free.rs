@@ -27,6 +27,18 @@ impl FreeStock {
         self.shelves.entry(item).or_default().push(shelf);
     }
 
+    /// Adds to a location's shelf, or puts a new one into its place in the `order` of locations.
+    pub fn add_to(&mut self, item: ItemId, more: Shelf, order: impl Fn(LocationId) -> usize) {
+        let shelves = self.shelves.entry(item).or_default();
+        match shelves.iter_mut().find(|shelf| shelf.location == more.location) {
+            Some(shelf) => shelf.free += more.free,
+            None => {
+                let at = shelves.partition_point(|shelf| order(shelf.location) <= order(more.location));
+                shelves.insert(at, more);
+            }
+        }
+    }
+
     /// All that is free of an item.
     pub fn free(&self, item: ItemId) -> i64 {
         self.shelves(item).iter().map(|shelf| shelf.free.max(0)).sum()
@@ -126,16 +138,16 @@ impl FreeStock {
         }
     }
 
-    /// Keeps back what waiting orders will get, so that nobody gets it before them. Kits that cannot be completed yet
-    /// keep nothing back.
+    /// Keeps back what waiting orders will get, so that nobody gets it before them, and gives how much it was. Kits that
+    /// cannot be completed yet keep nothing back.
     pub fn keep_for_queue(
         &mut self,
         item: ItemId,
         kit: Option<&Kit>,
         waiting: i64,
         allowed: impl Fn(LocationId) -> bool,
-    ) {
-        self.take_where(item, kit, waiting, allowed);
+    ) -> i64 {
+        self.take_where(item, kit, waiting, allowed).iter().map(|(_, quantity)| quantity).sum()
     }
 }
 

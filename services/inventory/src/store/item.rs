@@ -127,6 +127,12 @@ pub async fn put_to_use(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<
     rows.iter().map(known).collect()
 }
 
+/// Items as they are now, for a look: nothing of it may be remembered.
+pub async fn look_up(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<KnownItem>> {
+    let rows = sqlx::query("select id, sku, kind from item where sku = any($1)").bind(skus).fetch_all(conn).await?;
+    rows.iter().map(known).collect()
+}
+
 /// Items that are in use, by id.
 pub async fn known_by_id(conn: &mut PgConnection, ids: &[ItemId]) -> sqlx::Result<Vec<KnownItem>> {
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();

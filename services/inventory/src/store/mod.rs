@@ -13,6 +13,7 @@ pub mod proof;
 pub mod reservation;
 pub mod sourcing;
 pub mod stock;
+pub mod supply;
 
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;

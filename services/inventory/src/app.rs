@@ -4,11 +4,12 @@ use crate::config::Config;
 use crate::follow::{FollowFulfilment, FollowOrder};
 use crate::ops::expire::CaughtUp;
 use crate::ops::{Inventory, expire, fill, reserve};
-use crate::rpc::{ItemRpc, ProofRpc, ReservationRpc, StockRpc};
+use crate::rpc::{ItemRpc, ProofRpc, ReservationRpc, SourcingRpc, StockRpc};
 use anyhow::Context as _;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
 use pesan_api::inventory::v1::item_service_server::ItemServiceServer;
 use pesan_api::inventory::v1::reservation_service_server::ReservationServiceServer;
+use pesan_api::inventory::v1::sourcing_service_server::SourcingServiceServer;
 use pesan_api::inventory::v1::stock_service_server::StockServiceServer;
 use pesan_api::proof::v1::proof_service_server::ProofServiceServer;
 use pesan_feed::{Feed, Follower, FollowerOptions};
@@ -167,12 +168,14 @@ fn server(config: &Config, listener: TcpListener, inventory: &Inventory) -> anyh
     let items = ItemServiceServer::new(ItemRpc::new(inventory.clone()));
     let stock = StockServiceServer::new(StockRpc::new(inventory.clone()));
     let reservations = ReservationServiceServer::new(ReservationRpc::new(inventory.clone(), reserver));
+    let sourcing = SourcingServiceServer::new(SourcingRpc::new(inventory.clone()));
     let feed = FeedServiceServer::new(inventory.feed.clone());
     let proof = ProofServiceServer::new(ProofRpc::new(inventory.clone()));
     Ok(Server::new("inventory", listener, config.server)?
         .add(items.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(stock.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(reservations.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(sourcing.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(feed.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(proof.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)))
 }

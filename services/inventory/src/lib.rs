@@ -29,6 +29,7 @@ pub mod ops;
 pub mod promise;
 pub mod reservation;
 pub mod rpc;
+pub mod simulation;
 pub mod sourcing;
 pub mod stock;
 pub mod store;

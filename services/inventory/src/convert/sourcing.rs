@@ -1,14 +1,17 @@
 //! The rules of sourcing and its explanations, from and to protos.
 
 use super::pb_money;
+use crate::location::LocationId;
 use crate::network::Network;
-use crate::reservation::Demand;
-use crate::sourcing::{Candidate, Explanation, PlanKind, Rules, TransitStep, Verdict};
+use crate::reservation::{Demand, Wanted};
+use crate::simulation::{PastDecision, Side};
+use crate::sourcing::{Candidate, Explanation, PlanKind, Rules, ShelfTold, TransitStep, Verdict};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::Violations;
-use pesan_grpc::parse::to_timestamp;
+use pesan_grpc::parse::{from_timestamp, to_timestamp};
 use pesan_money::Money;
-use prost::Message as _;
+use prost::{DecodeError, Message as _};
+use rust_decimal::Decimal;
 use time::OffsetDateTime;
 
 /// Candidates of one explanation.
@@ -101,12 +104,20 @@ fn transit(v: &mut Violations, steps: &[pb::TransitStep]) -> Vec<TransitStep> {
 }
 
 /// A decision as it is kept. Codes are those of the moment.
-pub fn kept(network: &Network, demand: &Demand, explanation: &Explanation, now: OffsetDateTime) -> Vec<u8> {
+pub fn kept(
+    network: &Network,
+    demand: &Demand,
+    wanted: &Wanted,
+    explanation: &Explanation,
+    now: OffsetDateTime,
+) -> Vec<u8> {
     let line = |l: &crate::reservation::DemandLine| pb::SourcingLine {
         line_no: l.line_no,
         sku: l.sku.clone(),
         quantity: l.quantity,
     };
+    let lines = demand.lines.iter().zip(&wanted.lines);
+    let stocked = lines.filter(|(_, wanted)| wanted.stocked).map(|(line, _)| line);
     let plan = |plan: &crate::sourcing::PlanTold| pb::SourcingPlan {
         kind: match plan.kind {
             PlanKind::BestForEachLine => pb::SourcingPlanKind::BestForEachLine,
@@ -127,7 +138,7 @@ pub fn kept(network: &Network, demand: &Demand, explanation: &Explanation, now: 
         candidates: candidates.map(|candidate| candidate_to(network, candidate)).collect(),
         more_candidates: i32::try_from(explanation.candidates.len().saturating_sub(MOST_CANDIDATES)).unwrap_or(0),
         plans: explanation.plans.iter().map(plan).collect(),
-        lines: demand.lines.iter().map(line).collect(),
+        lines: stocked.map(line).collect(),
         channel: demand.wishes.channel.clone().unwrap_or_default(),
         ship_complete: demand.wishes.ship_complete,
         preferred_location_id: demand.wishes.preferred.map(|id| id.to_string()).unwrap_or_default(),
@@ -139,6 +150,7 @@ pub fn kept(network: &Network, demand: &Demand, explanation: &Explanation, now: 
 
 fn candidate_to(network: &Network, candidate: &Candidate) -> pb::SourcingCandidate {
     let place = network.place(candidate.location);
+    let [rank_points, distance_points, capacity_points, age_points] = candidate.points_for(&network.rules);
     let shelf = |shelf: &crate::sourcing::ShelfTold| pb::SourcingShelf {
         line_no: shelf.line_no,
         free: shelf.free,
@@ -164,13 +176,83 @@ fn candidate_to(network: &Network, candidate: &Candidate) -> pb::SourcingCandida
         verdict: verdict.into(),
         why: why.to_owned(),
         distance_km: candidate.distance_km,
-        rank_points: candidate.rank_points,
-        distance_points: candidate.distance_points,
-        capacity_points: candidate.capacity_points,
-        age_points: candidate.age_points,
-        points: candidate.points(),
+        rank_points,
+        distance_points,
+        capacity_points,
+        age_points,
+        points: candidate.points(&network.rules),
         ship_at: candidate.ship_at.map(to_timestamp),
         shelves: candidate.shelves.iter().map(shelf).collect(),
-        rank: place.map_or(0, |place| place.location.rank),
+        rank: candidate.rank,
+        fullness: candidate.fullness,
+        age_steps: candidate.age_steps,
+        delay_days: days(candidate.delay_days),
+        full: candidate.full,
+    }
+}
+
+/// A kept decision, read back for a simulation: what was asked, among which candidates, and what was taken. Locations
+/// are numbered by their place in the decision.
+pub fn past(bytes: &[u8]) -> Result<PastDecision, DecodeError> {
+    let decision = pb::SourcingDecision::decode(bytes)?;
+    let mut by_rank: Vec<usize> = (0..decision.candidates.len()).collect();
+    by_rank.sort_by_key(|i| (decision.candidates[*i].rank, &decision.candidates[*i].code));
+    let mut candidates = Vec::with_capacity(decision.candidates.len());
+    let mut ids = Vec::with_capacity(decision.candidates.len());
+    for (i, kept) in decision.candidates.iter().enumerate() {
+        let verdict = match kept.verdict() {
+            pb::SourcingVerdict::Closed => Verdict::Closed,
+            pb::SourcingVerdict::ChannelNotServed => Verdict::ChannelNotServed,
+            pb::SourcingVerdict::Chosen => Verdict::Chosen,
+            _ => Verdict::NotNeeded,
+        };
+        let shelf = |s: &pb::SourcingShelf| ShelfTold { line_no: s.line_no, free: s.free, taken: s.taken };
+        candidates.push(Candidate {
+            location: LocationId(i32::try_from(i + 1).unwrap_or(i32::MAX)),
+            verdict,
+            preferred: !kept.location_id.is_empty() && kept.location_id == decision.preferred_location_id,
+            order: by_rank.iter().position(|place| *place == i).unwrap_or(i),
+            rank: kept.rank,
+            distance_km: kept.distance_km,
+            fullness: kept.fullness,
+            full: kept.full,
+            age_steps: kept.age_steps,
+            delay_days: kept.delay_days.into(),
+            ship_at: kept.ship_at.as_ref().and_then(from_timestamp),
+            shelves: kept.shelves.iter().map(shelf).collect(),
+        });
+        ids.push(kept.location_id.clone());
+    }
+    let at = |at: Option<&prost_types::Timestamp>| at.and_then(from_timestamp);
+    let decided_at = at(decision.decided_at.as_ref()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    Ok(PastDecision {
+        order_id: decision.order_id,
+        placed_at: at(decision.placed_at.as_ref()).unwrap_or(decided_at),
+        ship_complete: decision.ship_complete,
+        lines: decision.lines.into_iter().map(|line| (line.line_no, line.sku, line.quantity)).collect(),
+        candidates,
+        location_ids: ids,
+    })
+}
+
+/// One side of a comparison as it is shown.
+pub fn side(side: &Side, costs: &Rules) -> pb::SimulatedSide {
+    let per = |cost: Option<Money>| cost.map(|cost| cost.amount).unwrap_or_default();
+    let km = Decimal::from_f64_retain(side.total_km).unwrap_or_default().round_dp(3);
+    let amount = per(costs.cost_per_shipment) * Decimal::from(side.shipments) + per(costs.cost_per_km) * km;
+    let currency = costs.cost_per_shipment.or(costs.cost_per_km).map(|cost| cost.currency);
+    let cost = currency.map(|currency| Money::new(currency, amount).round());
+    let with_distance = f64::from(u32::try_from(side.shipments_with_distance).unwrap_or(u32::MAX));
+    pb::SimulatedSide {
+        orders: side.orders,
+        shipments: side.shipments,
+        split_orders: side.split_orders,
+        short_units: side.short_units,
+        total_km: side.total_km,
+        shipments_with_distance: side.shipments_with_distance,
+        mean_km: if with_distance > 0.0 { side.total_km / with_distance } else { 0.0 },
+        cost: pb_money(cost),
+        late_days: side.late_days,
+        late_orders: side.late_orders,
     }
 }

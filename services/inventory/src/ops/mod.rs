@@ -12,6 +12,7 @@ pub mod promise;
 pub mod prove;
 pub mod reserve;
 pub mod source;
+pub mod sourcing;
 pub mod upsert;
 
 use crate::error::Error;

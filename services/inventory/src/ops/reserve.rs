@@ -183,7 +183,7 @@ async fn write(
         let locations = decisions.iter().flat_map(parts_of).filter_map(|part| part.location);
         inventory.learn(&mut tx, Vec::new(), locations.collect()).await?;
         let known = inventory.known();
-        for (demand, decision) in fresh.iter().zip(decisions) {
+        for ((demand, wanted), decision) in fresh.iter().zip(&fresh_wants).zip(decisions) {
             let order_id = demand.order_id;
             let unknown = || Reservation::unknown(order_id, State::Held, demand.placed_at);
             let reservation = reservations.entry(order_id).or_insert_with(unknown);
@@ -197,7 +197,7 @@ async fn write(
                 Decision::Reserved(Granted { parts, explanation, days }) => {
                     if let Some(explanation) = explanation {
                         let now = sourcing.now;
-                        kept.push((order_id, now, told::kept(&network, demand, &explanation, now)));
+                        kept.push((order_id, now, told::kept(&network, demand, wanted, &explanation, now)));
                     }
                     uses.extend(days.into_iter().map(|(location, day)| (order_id, location, day)));
                     reservation.state = State::Held;

@@ -3,11 +3,13 @@
 mod item;
 mod proof;
 mod reservation;
+mod sourcing;
 mod stock;
 
 pub use item::ItemRpc;
 pub use proof::ProofRpc;
 pub use reservation::ReservationRpc;
+pub use sourcing::SourcingRpc;
 pub use stock::StockRpc;
 
 use pesan_grpc::{Violations, refuse};

@@ -1,5 +1,6 @@
 //! What is told of a choice.
 
+use super::Rules;
 use crate::location::LocationId;
 use time::OffsetDateTime;
 
@@ -19,11 +20,18 @@ pub struct Candidate {
     pub location: LocationId,
     pub verdict: Verdict,
     pub preferred: bool,
+    /// Its place by rank, then code.
+    pub order: usize,
+    pub rank: i32,
     pub distance_km: Option<f64>,
-    pub rank_points: f64,
-    pub distance_points: f64,
-    pub capacity_points: f64,
-    pub age_points: f64,
+    /// The share of its next open day that is taken.
+    pub fullness: f64,
+    /// Its next open day is full.
+    pub full: bool,
+    /// Since when it has the stock, in steps of 30 days, at most 12.
+    pub age_steps: f64,
+    /// Days from the day of the demand until it ships.
+    pub delay_days: i64,
     /// When it would ship; none: not within a year.
     pub ship_at: Option<OffsetDateTime>,
     /// What it had of the lines, by line; those of which it had nothing are missing.
@@ -31,9 +39,19 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The sum.
-    pub fn points(&self) -> f64 {
-        self.rank_points + self.distance_points + self.capacity_points + self.age_points
+    /// What its rank, distance, fullness and age are worth by these rules.
+    pub fn points_for(&self, rules: &Rules) -> [f64; 4] {
+        [
+            rules.rank_weight * f64::from(self.rank),
+            rules.distance_weight * self.distance_km.unwrap_or(0.0) / 100.0,
+            rules.capacity_weight * self.fullness,
+            -rules.age_weight * self.age_steps,
+        ]
+    }
+
+    /// Their sum.
+    pub fn points(&self, rules: &Rules) -> f64 {
+        self.points_for(rules).iter().sum()
     }
 }
 

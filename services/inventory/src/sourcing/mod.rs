@@ -12,5 +12,5 @@ mod tests;
 
 pub use explanation::{Candidate, Explanation, PlanKind, PlanTold, ShelfTold, Verdict};
 pub use free::{FreeStock, Shelf};
-pub use plan::{Ask, AskLine, Load, Plan, plan};
+pub use plan::{Ask, AskLine, Choice, Load, Plan, choose, plan};
 pub use rules::{Rules, TransitStep, distance_km};

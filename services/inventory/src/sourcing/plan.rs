@@ -1,12 +1,13 @@
 //! The choice for one order.
 
-use super::{Candidate, Explanation, FreeStock, PlanKind, PlanTold, ShelfTold, Verdict};
+use super::{Candidate, Explanation, FreeStock, PlanKind, PlanTold, Rules, ShelfTold, Verdict};
+use crate::calendar::ShipDay;
 use crate::item::ItemId;
 use crate::kit::{Kit, pieces};
 use crate::location::LocationId;
 use crate::network::{Network, Place};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use time::{Date, Duration, OffsetDateTime};
+use time::{Date, OffsetDateTime};
 
 /// The most that the age of stock counts, in steps of 30 days.
 const OLDEST: f64 = 12.0;
@@ -86,10 +87,40 @@ pub fn plan(stock: &mut FreeStock, network: &Network, load: &Load, ask: &Ask<'_>
         let take = |line: &AskLine<'_>| stock.take_where(line.item, line.kit, line.quantity, |_| true);
         return Plan { taken: ask.lines.iter().map(take).collect(), explanation: None };
     }
-    let mut candidates = candidates(stock, network, load, ask);
-    sort(&mut candidates, network);
-    let asked = Asked::new(&candidates);
-    let mut drafts = drafts(stock, network, ask, &asked);
+    let candidates = candidates(stock, network, load, ask);
+    let Choice { taken, candidates, plans } = choose(stock, &network.rules, ask, candidates);
+    let no_choice = network.rules.version == 0
+        && matches!(&candidates[..], [] | [Candidate { verdict: Verdict::Chosen | Verdict::NoStock, .. }]);
+    let explanation =
+        (!no_choice).then(|| Explanation { distance_known: ask.destination.is_some(), candidates, plans });
+    Plan { taken, explanation }
+}
+
+/// A choice among candidates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// For each line asked for, what was taken from where.
+    pub taken: Vec<Vec<(LocationId, i64)>>,
+    /// In the order in which they were asked, with what became of them.
+    pub candidates: Vec<Candidate>,
+    /// The one that was taken first.
+    pub plans: Vec<PlanTold>,
+}
+
+/// Chooses by rules, and takes what is chosen from stock. Of the candidates' verdicts only rejections count.
+pub fn choose(stock: &mut FreeStock, rules: &Rules, ask: &Ask<'_>, mut candidates: Vec<Candidate>) -> Choice {
+    for candidate in &mut candidates {
+        let is_late = rules.max_ship_delay_days > 0 && candidate.delay_days > rules.max_ship_delay_days;
+        candidate.verdict = match candidate.verdict {
+            rejected @ (Verdict::Closed | Verdict::ChannelNotServed) => rejected,
+            _ if candidate.full => Verdict::NoCapacity,
+            _ if is_late => Verdict::TooLate,
+            _ => Verdict::NotNeeded,
+        };
+    }
+    sort(&mut candidates, rules);
+    let asked = Asked::new(&candidates, rules);
+    let mut drafts = drafts(stock, rules, ask, &asked);
     let points = |draft: &Draft| draft.told.points;
     drafts.sort_by(|a, b| a.misses.cmp(&b.misses).then(points(a).total_cmp(&points(b))));
     let plans: Vec<PlanTold> = drafts.iter().map(|draft| draft.told).collect();
@@ -100,11 +131,7 @@ pub fn plan(stock: &mut FreeStock, network: &Network, load: &Load, ask: &Ask<'_>
         }
     }
     note(&mut candidates, ask, &taken);
-    let no_choice = network.rules.version == 0
-        && matches!(&candidates[..], [] | [Candidate { verdict: Verdict::Chosen | Verdict::NoStock, .. }]);
-    let explanation =
-        (!no_choice).then(|| Explanation { distance_known: ask.destination.is_some(), candidates, plans });
-    Plan { taken, explanation }
+    Choice { taken, candidates, plans }
 }
 
 /// Whether all there is of what is wanted stands at one location, or there is nothing.
@@ -124,50 +151,45 @@ fn candidates(stock: &FreeStock, network: &Network, load: &Load, ask: &Ask<'_>) 
 }
 
 fn candidate(stock: &FreeStock, network: &Network, load: &Load, ask: &Ask<'_>, place: &Place) -> Candidate {
-    let rules = &network.rules;
     let from = ask.from();
     let opens = place.open_day(from);
     let ships = place.ship_day(from, load);
-    let too_late = |day: Date| {
-        let latest = place.local_day(from).and_then(|day| day.checked_add(Duration::days(rules.max_ship_delay_days)));
-        rules.max_ship_delay_days > 0 && latest.is_some_and(|latest| day > latest)
-    };
-    let verdict = match ships {
-        _ if place.location.closed => Verdict::Closed,
-        _ if !place.serves(ask.channel) => Verdict::ChannelNotServed,
-        None => Verdict::Closed,
-        Some(ships) if Some(ships.day) != opens.map(|open| open.day) => Verdict::NoCapacity,
-        Some(ships) if too_late(ships.day) => Verdict::TooLate,
-        Some(_) => Verdict::NotNeeded,
+    let verdict = if place.location.closed || ships.is_none() {
+        Verdict::Closed
+    } else if !place.serves(ask.channel) {
+        Verdict::ChannelNotServed
+    } else {
+        Verdict::NotNeeded
     };
     let at = place.key;
     let shelf = |line: &AskLine<'_>| {
-        let free = stock.free_at(line.item, line.kit, at).min(line.quantity);
+        let of_item: i64 = ask.lines.iter().filter(|other| other.item == line.item).map(|other| other.quantity).sum();
+        let free = stock.free_at(line.item, line.kit, at).min(of_item);
         (free > 0).then_some(ShelfTold { line_no: line.line_no, free, taken: 0 })
     };
-    let distance_km = place.distance_km(ask.destination);
     let capacity = place.location.daily_capacity;
-    let fullness = opens
-        .filter(|_| capacity > 0)
-        .map_or(0.0, |open| (f64::from(load.orders(at, open.day)) / f64::from(capacity)).min(1.0));
+    let share = |open: ShipDay| (f64::from(load.orders(at, open.day)) / f64::from(capacity)).min(1.0);
     let since = ask.lines.iter().filter_map(|line| stock.since(line.item, line.kit, at)).min();
-    let months = since.map_or(0.0, |since| ((ask.now - since).as_seconds_f64() / 86_400.0 / 30.0).clamp(0.0, OLDEST));
+    let steps = |since: OffsetDateTime| ((ask.now - since).as_seconds_f64() / 86_400.0 / 30.0).clamp(0.0, OLDEST);
+    let days = |ships: ShipDay| place.local_day(from).map(|today| (ships.day - today).whole_days());
     Candidate {
         location: at,
         verdict,
         preferred: ask.preferred == Some(at),
-        distance_km,
-        rank_points: rules.rank_weight * f64::from(place.location.rank),
-        distance_points: rules.distance_weight * distance_km.unwrap_or(0.0) / 100.0,
-        capacity_points: rules.capacity_weight * fullness,
-        age_points: -rules.age_weight * months,
+        order: network.order(at),
+        rank: place.location.rank,
+        distance_km: place.distance_km(ask.destination),
+        fullness: opens.filter(|_| capacity > 0).map_or(0.0, share),
+        full: opens.map(|open| open.day) != ships.map(|ships| ships.day),
+        age_steps: since.map_or(0.0, steps),
+        delay_days: ships.and_then(days).unwrap_or(0),
         ship_at: ships.map(|ships| ships.at),
         shelves: ask.lines.iter().filter_map(shelf).collect(),
     }
 }
 
 /// Rejected ones go last, those passed over before them; the preferred one first, else by points, rank and code.
-fn sort(candidates: &mut [Candidate], network: &Network) {
+fn sort(candidates: &mut [Candidate], rules: &Rules) {
     let class = |verdict: Verdict| match verdict {
         Verdict::Chosen | Verdict::NotNeeded | Verdict::NoStock => 0,
         Verdict::NoCapacity | Verdict::TooLate => 1,
@@ -175,8 +197,8 @@ fn sort(candidates: &mut [Candidate], network: &Network) {
     };
     candidates.sort_by(|a, b| {
         let key = |c: &Candidate| (class(c.verdict), !c.preferred);
-        let order = |c: &Candidate| network.order(c.location);
-        key(a).cmp(&key(b)).then(a.points().total_cmp(&b.points())).then(order(a).cmp(&order(b)))
+        let points = |c: &Candidate| c.points(rules);
+        key(a).cmp(&key(b)).then(points(a).total_cmp(&points(b))).then(a.order.cmp(&b.order))
     });
 }
 
@@ -192,7 +214,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(candidates: &[Candidate]) -> Self {
+    fn new(candidates: &[Candidate], rules: &Rules) -> Self {
         let of = |wanted: fn(Verdict) -> bool| {
             let some = candidates.iter().filter(|candidate| wanted(candidate.verdict));
             some.map(|candidate| candidate.location).collect::<Vec<_>>()
@@ -200,7 +222,7 @@ impl Asked {
         let first = of(|verdict| verdict == Verdict::NotNeeded);
         let then = of(|verdict| matches!(verdict, Verdict::NoCapacity | Verdict::TooLate));
         let all = first.iter().chain(&then).copied().collect();
-        let points = candidates.iter().map(|candidate| (candidate.location, candidate.points())).collect();
+        let points = candidates.iter().map(|candidate| (candidate.location, candidate.points(rules))).collect();
         let preferred = candidates.iter().find(|candidate| candidate.preferred).map(|candidate| candidate.location);
         Self { first, then, all, points, preferred }
     }
@@ -215,9 +237,8 @@ struct Draft {
     misses: (i64, usize, bool, bool),
 }
 
-fn drafts(stock: &mut FreeStock, network: &Network, ask: &Ask<'_>, asked: &Asked) -> Vec<Draft> {
-    let rules = &network.rules;
-    let mut drafts = vec![draft(stock, network, ask, asked, PlanKind::BestForEachLine, best_for_each_line)];
+fn drafts(stock: &mut FreeStock, rules: &Rules, ask: &Ask<'_>, asked: &Asked) -> Vec<Draft> {
+    let mut drafts = vec![draft(stock, rules, ask, asked, PlanKind::BestForEachLine, best_for_each_line)];
     if !ask.ship_complete && !rules.compares_plans() {
         return drafts;
     }
@@ -226,20 +247,20 @@ fn drafts(stock: &mut FreeStock, network: &Network, ask: &Ask<'_>, asked: &Asked
     }
     let singles = asked.all.iter().map(|location| {
         let take = |stock: &mut FreeStock, ask: &Ask<'_>, _: &Asked| take_all_from(stock, ask, *location);
-        draft(stock, network, ask, asked, PlanKind::SingleLocation, take)
+        draft(stock, rules, ask, asked, PlanKind::SingleLocation, take)
     });
     let best = singles.min_by(|a, b| a.misses.cmp(&b.misses).then(a.told.points.total_cmp(&b.told.points)));
     drafts.extend(best);
     let most = if rules.max_locations == 0 { usize::MAX } else { rules.max_locations };
     let take = |stock: &mut FreeStock, ask: &Ask<'_>, asked: &Asked| fewest_locations(stock, ask, asked, most);
-    drafts.push(draft(stock, network, ask, asked, PlanKind::FewestLocations, take));
+    drafts.push(draft(stock, rules, ask, asked, PlanKind::FewestLocations, take));
     drafts
 }
 
 /// Tries a way, and puts everything back.
 fn draft(
     stock: &mut FreeStock,
-    network: &Network,
+    rules: &Rules,
     ask: &Ask<'_>,
     asked: &Asked,
     kind: PlanKind,
@@ -255,10 +276,10 @@ fn draft(
     }
     let splits = u32::try_from(locations.len().saturating_sub(1)).unwrap_or(u32::MAX);
     let of_locations: f64 = locations.iter().filter_map(|location| asked.points.get(location)).sum();
-    let points = of_locations + network.rules.split_weight * f64::from(splits);
+    let points = of_locations + rules.split_weight * f64::from(splits);
     let late = locations.iter().filter(|location| asked.then.contains(location)).count();
     let passed_over = asked.preferred.is_some_and(|preferred| !locations.contains(&preferred));
-    let split = (ask.ship_complete || network.rules.whole_order_first) && splits > 0;
+    let split = (ask.ship_complete || rules.whole_order_first) && splits > 0;
     let told = PlanTold { kind, locations: locations.len(), short, points };
     Draft { taken, told, misses: (short, late, passed_over, split) }
 }

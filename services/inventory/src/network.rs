@@ -116,6 +116,12 @@ impl Place {
         self.location.calendar.next_ship_day(&self.zone, from, |other| other != day)
     }
 
+    /// The first day from a local one on, for what is ready at a moment.
+    pub fn ship_day_not_before(&self, ready: OffsetDateTime, first: time::Date, load: &Load) -> Option<ShipDay> {
+        let full = |day| day < first || load.is_full(self.key, day, self.location.daily_capacity);
+        self.location.calendar.next_ship_day(&self.zone, ready, full)
+    }
+
     /// The local day of a moment.
     pub fn local_day(&self, at: OffsetDateTime) -> Option<time::Date> {
         crate::calendar::local(&self.zone, at).map(|(day, _)| day)

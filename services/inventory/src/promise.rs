@@ -1,6 +1,6 @@
 //! When an order would ship and arrive, and what it would wait for: the dry run of a reservation.
 
-use crate::calendar::ShipDay;
+use crate::calendar::{NO_CUT_OFF, ShipDay};
 use crate::item::ItemId;
 use crate::kit::{Kit, pieces};
 use crate::location::LocationId;
@@ -197,10 +197,11 @@ fn told(
     if let (true, Some(last)) = (wanted.wishes.ship_complete, when) {
         for line in &mut lines {
             for source in &mut line.sources {
-                source.when = dates.of(source.location, last.ship_at).unwrap_or(source.when);
+                source.when = dates.together(source.location, dates.from(), last).unwrap_or(source.when);
             }
             for (awaited, when) in &mut line.supplies {
-                *when = dates.of(awaited.supply.location, last.ship_at).unwrap_or(*when);
+                let ready = awaited.supply.expected_at.max(dates.from());
+                *when = dates.together(awaited.supply.location, ready, last).unwrap_or(*when);
             }
             line.why.push(format!("leaves together with the rest of the order on {}", last.ship_at.date()));
         }
@@ -292,7 +293,21 @@ impl Dates<'_> {
 
     fn of(&self, location: LocationId, from: OffsetDateTime) -> Option<When> {
         let place = self.network().place(location)?;
-        let ships = self.ships(place, from)?;
+        self.when(place, self.ships(place, from)?)
+    }
+
+    /// What is ready at a moment, but leaves on the day of the order's last goods.
+    fn together(&self, location: LocationId, ready: OffsetDateTime, last: When) -> Option<When> {
+        let place = self.network().place(location)?;
+        let day = place.local_day(last.ship_at)?;
+        let mut ships = place.ship_day_not_before(ready, day, &self.sourcing.load)?;
+        if place.location.calendar.cut_off == NO_CUT_OFF {
+            ships.at = ships.at.max(last.ship_at);
+        }
+        self.when(place, ships)
+    }
+
+    fn when(&self, place: &Place, ships: ShipDay) -> Option<When> {
         let distance = place.distance_km(self.wanted.wishes.destination);
         let deliver_at = ships.at.checked_add(self.network().rules.transit(distance))?;
         Some(When { ship_at: ships.at, deliver_at })
@@ -329,4 +344,120 @@ impl Dates<'_> {
 pub fn items_of(wants: &[Wanted]) -> BTreeSet<ItemId> {
     let lines = wants.iter().flat_map(|wanted| &wanted.lines).filter(|line| line.stocked);
     lines.flat_map(|line| pieces(line.item, line.kit.as_deref())).map(|piece| piece.item).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calendar::Calendar;
+    use crate::kit::Component;
+    use crate::location::Location;
+    use crate::reservation::Wishes;
+    use crate::sourcing::{Load, Rules, Shelf};
+    use std::sync::Arc;
+    use time::Duration;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+    const HERE: LocationId = LocationId(1);
+    const THERE: LocationId = LocationId(2);
+
+    fn network() -> Network {
+        let here = Location { code: "HERE".into(), ..Location::default() };
+        let calendar = Calendar { cut_off: 600, ..Calendar::default() };
+        let there = Location { code: "THERE".into(), rank: 1, longitude: 5.0, calendar, ..Location::default() };
+        Network::new(1, Rules::default(), vec![(HERE, here), (THERE, there)])
+    }
+
+    fn stock(rows: &[(i64, LocationId, i64)]) -> FreeStock {
+        let mut stock = FreeStock::default();
+        for (item, location, free) in rows {
+            stock.add(ItemId(*item), Shelf { location: *location, free: *free, since: None });
+        }
+        stock
+    }
+
+    fn supply(item: i64, location: LocationId, days: i64, quantity: i64) -> Supply {
+        Supply {
+            kind: SupplyKind::PurchaseOrder,
+            document_id: Uuid::nil(),
+            number: format!("PO-{days}"),
+            item: ItemId(item),
+            location,
+            expected_at: NOW + Duration::days(days),
+            quantity,
+        }
+    }
+
+    fn wanted(policy: Policy, item: i64, kit: Option<Arc<Kit>>, quantity: i64) -> Wanted {
+        let line = WantedLine { line_no: 1, item: ItemId(item), stocked: true, kit, quantity };
+        let wishes = Wishes { destination: Some((0.0, 0.0)), ..Wishes::default() };
+        Wanted { policy, wishes, preferred: None, lines: vec![line] }
+    }
+
+    fn promised(stock: &mut FreeStock, supplies: &mut Supplies, wanted: &Wanted) -> OrderPromise {
+        let network = network();
+        let mut sourcing = Sourcing { network: &network, load: Load::default(), now: NOW };
+        promise(stock, supplies, &mut sourcing, wanted)
+    }
+
+    #[test]
+    fn what_is_there_ships_by_the_calendar_and_the_rest_waits_for_supply() {
+        let mut stock = stock(&[(1, HERE, 2), (1, THERE, 3)]);
+        let mut supplies =
+            Supplies::new(vec![supply(1, HERE, 9, 4), supply(1, HERE, 5, 1), supply(1, HERE, -3, 1)], NOW);
+        let told = promised(&mut stock, &mut supplies, &wanted(Policy::Backorder, 1, None, 9));
+        let line = &told.lines[0];
+        let sources: Vec<_> = line.sources.iter().map(|s| (s.location, s.quantity, s.when.ship_at)).collect();
+        // There it is past the cut-off at 10:00.
+        assert_eq!(sources, [(HERE, 2, NOW), (THERE, 3, datetime!(2026-11-23 10:00 UTC))]);
+        assert_eq!(line.sources[1].when.deliver_at, datetime!(2026-11-25 10:00 UTC), "556 km: two days");
+        let waits: Vec<_> = line.supplies.iter().map(|(a, when)| (a.quantity, when.ship_at)).collect();
+        assert_eq!(waits, [(1, NOW), (1, NOW + Duration::days(5)), (2, NOW + Duration::days(9))], "overdue: now");
+        assert_eq!((line.undated, line.refused, told.refused), (0, 0, false));
+        assert_eq!(told.when.unwrap().ship_at, NOW + Duration::days(9));
+        // Two are left of the last supply, and then nothing is known.
+        let next = promised(&mut stock, &mut supplies, &wanted(Policy::Backorder, 1, None, 3));
+        assert_eq!((next.lines[0].supplies[0].0.quantity, next.lines[0].undated, next.when), (2, 1, None));
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing_and_still_tells() {
+        let mut stock = stock(&[(1, HERE, 2)]);
+        let mut supplies = Supplies::new(vec![supply(1, HERE, 5, 9)], NOW);
+        let told = promised(&mut stock, &mut supplies, &wanted(Policy::AllOrNothing, 1, None, 3));
+        assert!(told.refused && told.lines[0].sources[0].quantity == 2 && told.lines[0].supplies[0].0.quantity == 1);
+        assert_eq!((stock.free(ItemId(1)), supplies.all[0].quantity), (2, 9));
+        let told = promised(&mut stock, &mut supplies, &wanted(Policy::WhatIsThere, 1, None, 3));
+        assert_eq!((told.refused, told.lines[0].refused, told.lines[0].supplies.len()), (false, 1, 0));
+    }
+
+    #[test]
+    fn a_kit_waits_for_the_component_that_completes_it() {
+        let component = |item, quantity| Component { item: ItemId(item), quantity };
+        let kit = Arc::new(Kit { version: 1, components: vec![component(1, 2), component(2, 1)] });
+        let mut stock = stock(&[(1, HERE, 3), (2, HERE, 1)]);
+        let mut supplies =
+            Supplies::new(vec![supply(2, HERE, 2, 5), supply(1, HERE, 4, 3), supply(1, THERE, 1, 50)], NOW);
+        let told = promised(&mut stock, &mut supplies, &wanted(Policy::Backorder, 9, Some(kit), 4));
+        let line = &told.lines[0];
+        assert_eq!(line.sources.iter().map(|s| s.quantity).sum::<i64>(), 1);
+        // 1 + 3 of the first make two more on day 4; nothing completes the fourth.
+        let waits: Vec<_> = line.supplies.iter().map(|(a, _)| (a.quantity, a.supply.number.as_str())).collect();
+        assert_eq!((waits, line.undated), (vec![(2, "PO-4")], 1));
+    }
+
+    #[test]
+    fn what_ships_complete_leaves_with_its_last_line() {
+        let mut stock = stock(&[(1, HERE, 1)]);
+        let mut supplies = Supplies::new(vec![supply(1, HERE, 5, 1)], NOW);
+        let mut order = wanted(Policy::Backorder, 1, None, 2);
+        order.wishes.ship_complete = true;
+        let told = promised(&mut stock, &mut supplies, &order);
+        assert_eq!(told.lines[0].sources[0].when.ship_at, NOW + Duration::days(5));
+        order.wishes.not_before = Some(NOW + Duration::days(30));
+        let mut supplies = Supplies::new(vec![supply(1, HERE, 5, 2)], NOW);
+        let told = promised(&mut stock, &mut supplies, &order);
+        assert_eq!(told.when.unwrap().ship_at, NOW + Duration::days(30));
+    }
 }

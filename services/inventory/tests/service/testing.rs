@@ -6,6 +6,7 @@ use pesan_api::feed::v1::feed_service_server::{FeedService, FeedServiceServer};
 use pesan_api::inventory::v1 as pb;
 use pesan_api::inventory::v1::item_service_client::ItemServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
+use pesan_api::inventory::v1::sourcing_service_client::SourcingServiceClient;
 use pesan_api::inventory::v1::stock_service_client::StockServiceClient;
 use pesan_api::proof::v1 as proof;
 use pesan_api::proof::v1::proof_service_client::ProofServiceClient;
@@ -38,6 +39,7 @@ pub struct Service {
     pub items: ItemServiceClient<Channel>,
     pub stock: StockServiceClient<Channel>,
     pub reservations: ReservationServiceClient<Channel>,
+    pub sourcing: SourcingServiceClient<Channel>,
     pub feed: FeedServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
     pub orders: FakeFeed,
@@ -67,6 +69,7 @@ pub async fn start(pool: &PgPool) -> Service {
         items: ItemServiceClient::new(channel.clone()),
         stock: StockServiceClient::new(channel.clone()),
         reservations: ReservationServiceClient::new(channel.clone()),
+        sourcing: SourcingServiceClient::new(channel.clone()),
         feed: FeedServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel),
         orders,
@@ -130,6 +133,32 @@ impl Service {
         match response.results[0].outcome.clone().unwrap() {
             pb::upsert_location_result::Outcome::Location(location) => location.id,
             pb::upsert_location_result::Outcome::Problem(problem) => panic!("{problem:?}"),
+        }
+    }
+
+    /// Makes or changes locations; the problem's reason and fields where one is refused.
+    pub async fn upsert_locations(&mut self, locations: Vec<pb::Location>) -> Vec<Result<pb::Location, Problem>> {
+        let request = pb::UpsertLocationsRequest { locations };
+        let response = self.items.upsert_locations(request).await.unwrap().into_inner();
+        let outcome = |result: pb::UpsertLocationResult| match result.outcome.unwrap() {
+            pb::upsert_location_result::Outcome::Location(location) => Ok(location),
+            pb::upsert_location_result::Outcome::Problem(problem) => Err(problem),
+        };
+        response.results.into_iter().map(outcome).collect()
+    }
+
+    /// Makes or changes one.
+    pub async fn place(&mut self, location: pb::Location) -> String {
+        self.upsert_locations(vec![location]).await.remove(0).unwrap().id
+    }
+
+    /// What would be promised to one order.
+    pub async fn promise(&mut self, demand: &pb::OrderDemand) -> Result<pb::OrderPromise, Problem> {
+        let request = pb::PromiseRequest { demands: vec![demand.clone()] };
+        let mut response = self.reservations.promise(request).await.unwrap().into_inner();
+        match response.results.remove(0).outcome.unwrap() {
+            pb::promise_result::Outcome::Promise(promise) => Ok(promise),
+            pb::promise_result::Outcome::Problem(problem) => Err(problem),
         }
     }
 

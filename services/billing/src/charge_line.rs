@@ -88,11 +88,24 @@ impl ChargeLine {
             None => share,
             Some(net) => Portion { net, tax: proportional(self.tax, net, self.net(), exponent).unwrap_or(share.tax) },
         };
-        let tax_left = cumulative(self.tax, self.invoiced, self.quantity, exponent) - self.credited_tax;
-        portion.tax = portion.tax.min(tax_left);
+        portion.tax = portion.tax.min(self.tax_left(exponent));
         self.credited += quantity;
         self.credited_tax += portion.tax;
         Some(portion)
+    }
+
+    /// Takes `amount`, with tax, off the price of what was invoiced; its tax is in proportion to the line's, and never beyond
+    /// what was invoiced. No piece is credited by it.
+    pub fn allow(&mut self, amount: Decimal, exponent: u32) -> Portion {
+        let tax = proportional(self.tax, amount, self.net() + self.tax, exponent).unwrap_or_default();
+        let tax = tax.min(self.tax_left(exponent));
+        self.credited_tax += tax;
+        Portion { net: amount - tax, tax }
+    }
+
+    /// Tax that was invoiced and not credited.
+    fn tax_left(&self, exponent: u32) -> Decimal {
+        cumulative(self.tax, self.invoiced, self.quantity, exponent) - self.credited_tax
     }
 }
 
@@ -142,6 +155,16 @@ mod tests {
         assert_eq!(line.credit(1, Some(dec!(200)), 2), Some(Portion { net: dec!(200), tax: dec!(18) }));
         assert_eq!(line.credit(2, None, 2), Some(Portion { net: dec!(50), tax: dec!(0) }));
         assert_eq!(line.credit(1, None, 2), None, "all is credited");
+    }
+
+    #[test]
+    fn an_allowance_takes_its_tax_along_and_credits_no_piece() {
+        let mut line = line(4, dec!(100), dec!(0), dec!(20));
+        line.invoice(4, 2).unwrap();
+        assert_eq!(line.allow(dec!(12), 2), Portion { net: dec!(10), tax: dec!(2) });
+        assert_eq!((line.credited, line.credited_tax), (0, dec!(2)));
+        assert_eq!(line.credit(4, None, 2), Some(Portion { net: dec!(100), tax: dec!(18) }), "never more tax than there was");
+        assert_eq!(line.allow(dec!(6), 2), Portion { net: dec!(6), tax: dec!(0) });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::charge_line::Portion;
 use pesan_money::{Currency, Money};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use std::collections::{BTreeMap, HashMap};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -62,8 +62,10 @@ pub struct Document {
     pub open: Decimal,
     pub issued_at: OffsetDateTime,
     pub due_at: OffsetDateTime,
-    /// What caused it: the shipment, the return, or the caller's external id.
+    /// What caused it: the shipment, the return, the goodwill, or the caller's external id.
     pub reference: String,
+    /// A credit note that takes off a price: no goods came back.
+    pub allowance: bool,
 }
 
 /// A line of a document.
@@ -71,6 +73,7 @@ pub struct Document {
 pub struct DocumentLine {
     pub line_no: i32,
     pub sku: String,
+    /// 0 in an allowance.
     pub quantity: i64,
     pub net: Decimal,
     pub tax: Decimal,
@@ -99,6 +102,25 @@ impl Document {
 /// Net and tax of all lines.
 pub fn sum(lines: &[DocumentLine]) -> Portion {
     lines.iter().fold(Portion::default(), |sum, line| Portion { net: sum.net + line.net, tax: sum.tax + line.tax })
+}
+
+/// Takes `excess` (with tax) off lines, the last ones first, net and tax in proportion: what is left of each.
+pub fn shrink(lines: &mut [DocumentLine], excess: Decimal, exponent: u32) {
+    let mut left = excess;
+    for line in lines.iter_mut().rev() {
+        let total = line.net + line.tax;
+        let cut = left.min(total);
+        if cut <= Decimal::ZERO {
+            continue;
+        }
+        let exact = cut * line.tax / total;
+        // At least so much tax that the net is not asked for more than it is.
+        let tax = exact.round_dp_with_strategy(exponent, RoundingStrategy::MidpointNearestEven);
+        let tax = tax.min(line.tax).max(cut - line.net);
+        line.tax -= tax;
+        line.net -= cut - tax;
+        left -= cut;
+    }
 }
 
 /// How many documents of each series wait for a number.
@@ -173,6 +195,7 @@ mod tests {
             issued_at,
             due_at: issued_at,
             reference: String::new(),
+            allowance: false,
         }
     }
 
@@ -208,6 +231,22 @@ mod tests {
     }
 
     proptest! {
+        /// A note is cut by exactly what it is too much, and no line below nothing.
+        #[test]
+        fn shrinking_takes_exactly_the_excess(
+            lines in proptest::collection::vec((0..10_000i64, 0..3_000i64), 1..6), part in 0..=100i64,
+        ) {
+            let line = |(net, tax): (i64, i64)| DocumentLine {
+                line_no: 1, sku: "A".into(), quantity: 1, net: Decimal::new(net, 2), tax: Decimal::new(tax, 2),
+            };
+            let mut lines: Vec<DocumentLine> = lines.into_iter().map(line).collect();
+            let before = sum(&lines).total();
+            let excess = (before * Decimal::from(part) / Decimal::from(100)).round_dp(2);
+            shrink(&mut lines, excess, 2);
+            prop_assert_eq!(sum(&lines).total(), before - excess);
+            prop_assert!(lines.iter().all(|line| line.net >= Decimal::ZERO && line.tax >= Decimal::ZERO));
+        }
+
         #[test]
         fn settling_loses_nothing(amount in 0..10_000i64, open in proptest::collection::vec(0..1000i64, 0..10)) {
             let mut open: Vec<Open> = open

@@ -43,13 +43,15 @@ impl Handle for OfFulfilment {
     }
 }
 
-/// Follows the order service: orders and lines cancelled, orders rejected.
+/// Follows the order service: orders and lines cancelled, orders rejected, credits granted.
 pub struct OfOrder(pub Follow);
 
 impl Handle for OfOrder {
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         store::plan_by_key(conn).await?;
-        ops::void::void(conn, &convert::gone(events)?, self.0.clock.now()).await?;
+        let now = self.0.clock.now();
+        ops::void::void(conn, &convert::gone(events)?, now).await?;
+        ops::credit::credit(conn, &convert::granted(events)?, now).await?;
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub enum LedgerAccount {
     Revenue,
     /// Contra income: credit notes, net of tax.
     SalesReturns,
+    /// Contra income: credits without goods, net of tax.
+    SalesAllowances,
     /// Liability.
     Tax,
     /// Expense.
@@ -86,7 +88,7 @@ impl Posting {
 
     /// What issuing a document posts. None for a document over nothing.
     pub fn of_document(document: &Document, recorded_at: OffsetDateTime) -> Option<Self> {
-        use LedgerAccount::{Receivables, Revenue, SalesReturns, Tax};
+        use LedgerAccount::{Receivables, Revenue, SalesAllowances, SalesReturns, Tax};
         let (cause, pairs) = match document.kind {
             Kind::Invoice => (
                 Cause::Invoice,
@@ -98,7 +100,11 @@ impl Posting {
             Kind::CreditNote => (
                 Cause::CreditNote,
                 pairs([
-                    Pair { debit: SalesReturns, credit: Receivables, amount: document.net },
+                    Pair {
+                        debit: if document.allowance { SalesAllowances } else { SalesReturns },
+                        credit: Receivables,
+                        amount: document.net,
+                    },
                     Pair { debit: Tax, credit: Receivables, amount: document.tax },
                 ]),
             ),

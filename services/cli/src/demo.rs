@@ -213,7 +213,7 @@ impl Guide {
     }
 
     async fn send_back(&mut self, order: &Order) -> Result<()> {
-        let line = NewReturnLine { line_no: 1, quantity: 1, reason: "DAMAGED".to_owned(), credit: None };
+        let line = NewReturnLine { line_no: 1, quantity: 1, reason: "DAMAGED".to_owned(), ..Default::default() };
         let asked = NewReturn { order_name: order.number.clone(), lines: vec![line], ..NewReturn::default() };
         // The order service knows of the shipment when it has read fulfilment's feed.
         let permitted: Return = eventually("the permission to return", async || {

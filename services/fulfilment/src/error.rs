@@ -37,6 +37,9 @@ pub enum Error {
     /// More of these lines came back than may come.
     #[error("more than was still expected of lines {} of {number}", list(.lines))]
     MoreThanExpected { number: String, lines: Vec<i32> },
+    /// Something of the return came back already.
+    #[error("something of {number} came back already")]
+    AlreadyReceived { number: String },
     /// The request id was used for another request.
     #[error("the request id was used for another request, which differs in {}", .fields.join(", "))]
     RequestIdReused { fields: Vec<String> },
@@ -94,6 +97,7 @@ impl From<Error> for Status {
                 say("lines", list(lines));
                 (Code::FailedPrecondition, "MORE_THAN_EXPECTED", None)
             }
+            Error::AlreadyReceived { number: _ } => (Code::FailedPrecondition, "ALREADY_RECEIVED", None),
             Error::RequestIdReused { fields } => {
                 say("fields", fields.join(","));
                 (Code::AlreadyExists, "REQUEST_ID_REUSED", None)

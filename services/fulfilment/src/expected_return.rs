@@ -3,11 +3,13 @@
 use crate::effective::Effective;
 use crate::error::Error;
 use crate::id::{LocationId, OrderId, ReturnId};
+use pesan_api::order::v1::{ReturnCondition, ReturnResolution};
 use pesan_grpc::Violations;
 use pesan_money::Money;
 use rust_decimal::Decimal;
 use std::collections::HashMap;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// A return that the order service approved.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,10 +19,16 @@ pub struct ExpectedReturn {
     pub number: String,
     pub order_id: OrderId,
     pub requested_at: OffsetDateTime,
-    /// Counts its receipts.
+    /// Counts its events: receipts, and its close.
     pub version: i64,
+    /// What the customer gets.
+    pub resolution: ReturnResolution,
+    /// Nothing more is expected since then.
+    pub closed_at: Option<OffsetDateTime>,
     /// Ascending by line number.
     pub lines: Vec<ReturnLine>,
+    /// Oldest first.
+    pub set_aside: Vec<SetAside>,
 }
 
 /// Quantities in base units of the item.
@@ -35,7 +43,15 @@ pub struct ReturnLine {
     pub sellable: i64,
     /// Came back and cannot.
     pub damaged: i64,
-    /// What is credited once all of it came back, without tax; none: the share of what was invoiced.
+    /// Will not come back any more.
+    pub released: i64,
+    /// As it was announced.
+    pub condition: ReturnCondition,
+    /// Of `damaged`: received without credit, because it was announced as sellable.
+    pub withheld: i64,
+    /// Of `expected`: came back unannounced and was taken later, with a credit of its own.
+    pub amended: i64,
+    /// What is credited once all of it (but `amended`) came back, without tax; none: the share of what was invoiced.
     pub credit: Option<Money>,
 }
 
@@ -48,11 +64,50 @@ pub struct Inspected {
     pub note: String,
 }
 
+/// Goods that the order never had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherGoods {
+    pub sku: String,
+    pub sellable: i64,
+    pub damaged: i64,
+    pub note: String,
+}
+
+/// Goods that came back and were not announced: they count nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    pub id: Uuid,
+    /// None: goods that the order never had.
+    pub line_no: Option<i32>,
+    pub sku: String,
+    pub sellable: i64,
+    pub damaged: i64,
+    pub note: String,
+    pub received_at: OffsetDateTime,
+    /// Received by an amendment since.
+    pub taken: bool,
+}
+
+/// Goods that were set aside and are taken now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Amendment {
+    pub set_aside: Uuid,
+    pub line_no: i32,
+    pub sku: String,
+    pub sellable: i64,
+    pub damaged: i64,
+    pub reason: String,
+    pub uncredited: bool,
+    /// None: the share of what was invoiced.
+    pub credit: Option<Money>,
+}
+
 /// Where the goods of an order line had left from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub location_id: LocationId,
     pub stocked: bool,
+    pub sku: String,
 }
 
 /// What came back at once.
@@ -63,6 +118,8 @@ pub struct Receipt {
     pub receipt_no: i64,
     pub received_at: OffsetDateTime,
     pub lines: Vec<ReceiptLine>,
+    /// What came with it unannounced.
+    pub set_aside: Vec<SetAside>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +131,10 @@ pub struct ReceiptLine {
     pub stocked: bool,
     pub sellable: i64,
     pub damaged: i64,
+    /// Of both, what this receipt does not credit.
+    pub uncredited: i64,
+    /// Of `uncredited`, what is not credited because it was announced as sellable.
+    pub withheld: i64,
     pub note: String,
     /// This receipt's share of the line's credit.
     pub credit: Option<Money>,
@@ -85,15 +146,23 @@ impl ReturnLine {
         self.sellable + self.damaged
     }
 
-    /// What the next `quantity` adds to the credit: the share of all that came back then, less the share of what came back
-    /// before. Whatever the receipts, their shares sum to the credit, none is negative, and each is whole minor units.
+    /// What may still come.
+    pub fn open(&self) -> i64 {
+        self.expected - self.received() - self.released
+    }
+
+    /// What the next `quantity` that is credited adds to the credit: the share of all that was credited then, less the share
+    /// of what was before. Whatever the receipts, their shares sum to the credit, none is negative, and each is whole minor
+    /// units.
     fn credit_for(&self, quantity: i64) -> Result<Option<Money>, Error> {
-        let Some(credit) = self.credit else { return Ok(None) };
-        let share = |received: i64| {
-            let parts = credit.allocate(&[Decimal::from(received), Decimal::from(self.expected - received)]);
+        let Some(credit) = self.credit.filter(|_| quantity > 0) else { return Ok(None) };
+        let whole = self.expected - self.amended;
+        let share = |credited: i64| {
+            let parts = credit.allocate(&[Decimal::from(credited), Decimal::from(whole - credited)]);
             parts.first().copied().unwrap_or_else(|| Money::zero(credit.currency))
         };
-        Ok(Some(share(self.received() + quantity).checked_sub(share(self.received()))?))
+        let before = self.received() - self.withheld - self.amended;
+        Ok(Some(share(before + quantity).checked_sub(share(before))?))
     }
 }
 
@@ -102,7 +171,7 @@ impl ExpectedReturn {
     pub fn all_sellable(&self) -> Vec<Inspected> {
         let line = |line: &ReturnLine| Inspected {
             line_no: line.line_no,
-            sellable: line.expected - line.received(),
+            sellable: line.open(),
             damaged: 0,
             note: String::new(),
         };
@@ -122,26 +191,153 @@ impl ExpectedReturn {
         let mut lines = Vec::with_capacity(inspected.len());
         for (inspected, place) in inspected.into_iter().zip(places) {
             let line = &mut self.lines[place];
-            let origin = origins.get(&line.line_no).ok_or_else(|| {
-                Error::Broken(format!("line {} of {} comes back but never left", line.line_no, self.number))
-            })?;
-            let credit = line.credit_for(inspected.sellable + inspected.damaged)?;
-            line.sellable += inspected.sellable;
-            line.damaged += inspected.damaged;
+            let Inspected { line_no: _, sellable, damaged, note } = inspected;
+            let origin = origins.get(&line.line_no).ok_or_else(|| never_left(&self.number, line.line_no))?;
+            let withheld = if line.condition == ReturnCondition::Sellable { damaged } else { 0 };
+            // What is repaired or replaced is not paid back; what is repaired is not even ours.
+            let (uncredited, stocked) = match self.resolution {
+                ReturnResolution::Repair => (sellable + damaged, false),
+                ReturnResolution::Replacement => (sellable + damaged, origin.stocked),
+                ReturnResolution::Unspecified | ReturnResolution::Refund | ReturnResolution::Exchange => {
+                    (withheld, origin.stocked)
+                }
+            };
+            let credit = line.credit_for(sellable + damaged - uncredited)?;
+            line.sellable += sellable;
+            line.damaged += damaged;
+            line.withheld += withheld;
             lines.push(ReceiptLine {
                 line_no: line.line_no,
                 sku: line.sku.clone(),
                 reason: line.reason.clone(),
                 location_id: location.unwrap_or(origin.location_id),
-                stocked: origin.stocked,
-                sellable: inspected.sellable,
-                damaged: inspected.damaged,
-                note: inspected.note,
+                stocked,
+                sellable,
+                damaged,
+                uncredited,
+                withheld,
+                note,
                 credit,
             });
         }
         self.version += 1;
-        Ok(Receipt { return_id: self.id, receipt_no: self.version, received_at, lines })
+        Ok(Receipt { return_id: self.id, receipt_no: self.version, received_at, lines, set_aside: Vec::new() })
+    }
+
+    /// Books what came back as far as it was announced (sellable goods first), and sets the rest aside. Changes nothing when
+    /// refused: only for lines that never left.
+    pub fn receive_as_found(
+        &mut self,
+        inspected: Vec<Inspected>,
+        other: Vec<OtherGoods>,
+        location: Option<LocationId>,
+        origins: &HashMap<i32, Origin>,
+        effective: Effective,
+    ) -> Result<Receipt, Error> {
+        let mut violations = Violations::new();
+        let mut announced = Vec::with_capacity(inspected.len());
+        let mut aside = Vec::new();
+        let received_at = effective.not_before(self.requested_at)?;
+        let mut set_aside = |line_no, sku: &str, sellable, damaged, note: &str| {
+            aside.push(SetAside {
+                id: Uuid::now_v7(),
+                line_no,
+                sku: sku.to_owned(),
+                sellable,
+                damaged,
+                note: note.to_owned(),
+                received_at,
+                taken: false,
+            });
+        };
+        for (i, inspected) in inspected.into_iter().enumerate() {
+            let Inspected { line_no, sellable, damaged, note } = inspected;
+            let Some(origin) = origins.get(&line_no) else {
+                violations.add(format!("lines[{i}].line_no"), "is not a line of the order that left");
+                continue;
+            };
+            let open = self.lines.iter().find(|line| line.line_no == line_no).map_or(0, ReturnLine::open);
+            let good = sellable.min(open);
+            let bad = damaged.min(open - good);
+            if good + bad > 0 {
+                announced.push(Inspected { line_no, sellable: good, damaged: bad, note: note.clone() });
+            }
+            if sellable + damaged > good + bad {
+                set_aside(Some(line_no), &origin.sku, sellable - good, damaged - bad, &note);
+            }
+        }
+        for goods in &other {
+            set_aside(None, &goods.sku, goods.sellable, goods.damaged, &goods.note);
+        }
+        violations.into_result(()).map_err(Error::Invalid)?;
+        let mut receipt = self.receive(announced, location, origins, effective)?;
+        self.set_aside.extend(aside.iter().cloned());
+        receipt.set_aside = aside;
+        Ok(receipt)
+    }
+
+    /// Takes goods that were set aside: they were expected all along.
+    pub fn amend(
+        &mut self,
+        amendments: Vec<Amendment>,
+        origins: &HashMap<i32, Origin>,
+        at: OffsetDateTime,
+    ) -> Result<Receipt, Error> {
+        let mut lines: Vec<ReceiptLine> = Vec::with_capacity(amendments.len());
+        for amendment in amendments {
+            let Amendment { set_aside, line_no, sku, sellable, damaged, reason, uncredited, credit } = amendment;
+            let origin = origins.get(&line_no).ok_or_else(|| never_left(&self.number, line_no))?;
+            let place = self.lines.partition_point(|line| line.line_no < line_no);
+            if self.lines.get(place).is_none_or(|line| line.line_no != line_no) {
+                self.lines.insert(place, ReturnLine::unannounced(line_no, sku.clone(), reason.clone()));
+            }
+            let line = &mut self.lines[place];
+            let quantity = sellable + damaged;
+            line.expected += quantity;
+            line.amended += quantity;
+            line.sellable += sellable;
+            line.damaged += damaged;
+            for aside in self.set_aside.iter_mut().filter(|aside| aside.id == set_aside) {
+                aside.taken = true;
+            }
+            lines.push(ReceiptLine {
+                line_no,
+                sku,
+                reason,
+                location_id: origin.location_id,
+                stocked: origin.stocked && self.resolution != ReturnResolution::Repair,
+                sellable,
+                damaged,
+                uncredited: if uncredited { quantity } else { 0 },
+                withheld: 0,
+                note: String::new(),
+                credit: credit.filter(|_| !uncredited),
+            });
+        }
+        self.version += 1;
+        Ok(Receipt { return_id: self.id, receipt_no: self.version, received_at: at, lines, set_aside: Vec::new() })
+    }
+
+    /// Expects nothing more of it: what is let go, by line. None where it was closed before.
+    pub fn close(&mut self, only_if_untouched: bool, at: OffsetDateTime) -> Result<Option<Vec<(i32, i64)>>, Error> {
+        let untouched = self.set_aside.is_empty() && self.lines.iter().all(|line| line.received() == 0);
+        if only_if_untouched && !untouched {
+            return Err(Error::AlreadyReceived { number: self.number.clone() });
+        }
+        if self.closed_at.is_some() {
+            return Ok(None);
+        }
+        self.closed_at = Some(at);
+        self.version += 1;
+        let mut released = Vec::new();
+        for line in &mut self.lines {
+            let open = line.open();
+            line.released += open;
+            if open > 0 {
+                released.push((line.line_no, open));
+            }
+        }
+        Ok(Some(released))
     }
 
     /// The places of the inspected lines, each with room for what came back.
@@ -156,7 +352,7 @@ impl ExpectedReturn {
                 continue;
             };
             let line = &self.lines[*place];
-            if inspected.sellable + inspected.damaged > line.expected - line.received() {
+            if inspected.sellable + inspected.damaged > line.open() {
                 beyond.push(line.line_no);
             }
             places.push(*place);
@@ -170,11 +366,33 @@ impl ExpectedReturn {
     }
 }
 
+impl ReturnLine {
+    /// A line that nobody announced: nothing of it is expected.
+    fn unannounced(line_no: i32, sku: String, reason: String) -> Self {
+        Self {
+            line_no,
+            sku,
+            reason,
+            expected: 0,
+            sellable: 0,
+            damaged: 0,
+            released: 0,
+            condition: ReturnCondition::Unspecified,
+            withheld: 0,
+            amended: 0,
+            credit: None,
+        }
+    }
+}
+
+fn never_left(number: &str, line_no: i32) -> Error {
+    Error::Broken(format!("line {line_no} of {number} comes back but never left"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     const AT: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
     const NOW: Effective = Effective { said: None, now: AT };
@@ -187,6 +405,10 @@ mod tests {
             expected: *expected,
             sellable: 0,
             damaged: 0,
+            released: 0,
+            condition: ReturnCondition::Unspecified,
+            withheld: 0,
+            amended: 0,
             credit: cents.map(|cents| Money::new("EUR".parse().unwrap(), Decimal::new(cents, 2))),
         };
         ExpectedReturn {
@@ -195,12 +417,15 @@ mod tests {
             order_id: OrderId(Uuid::from_u128(2)),
             requested_at: AT,
             version: 0,
+            resolution: ReturnResolution::Refund,
+            closed_at: None,
+            set_aside: Vec::new(),
             lines: lines.iter().map(line).collect(),
         }
     }
 
     fn origins() -> HashMap<i32, Origin> {
-        let origin = |place: u128| Origin { location_id: LocationId(Uuid::from_u128(place)), stocked: true };
+        let origin = |place: u128| Origin { location_id: LocationId(Uuid::from_u128(place)), stocked: true, sku: "SKU".into() };
         HashMap::from([(1, origin(10)), (2, origin(20))])
     }
 
@@ -237,6 +462,62 @@ mod tests {
         let receipt = return_.receive(vec![came(1, 1, 0), came(2, 1, 0)], None, &origins(), NOW).unwrap();
         let amounts: Vec<_> = receipt.lines.iter().map(|line| line.credit.map(|credit| credit.amount)).collect();
         assert_eq!(amounts, [Some(Decimal::ZERO), None]);
+    }
+
+    #[test]
+    fn what_nobody_announced_is_set_aside_and_can_be_taken_later() {
+        let mut return_ = expected(&[(1, 3, Some(900))]);
+        let goods = OtherGoods { sku: "HAT".into(), sellable: 1, damaged: 0, note: "whose?".into() };
+        let found = vec![came(1, 3, 1), came(2, 2, 0)];
+        let receipt = return_.receive_as_found(found, vec![goods], None, &origins(), NOW).unwrap();
+        assert_eq!(receipt.lines.iter().map(|l| (l.line_no, l.sellable, l.damaged)).collect::<Vec<_>>(), [(1, 3, 0)]);
+        let aside: Vec<_> = receipt.set_aside.iter().map(|a| (a.line_no, a.sellable, a.damaged)).collect();
+        assert_eq!(aside, [(Some(1), 0, 1), (Some(2), 2, 0), (None, 1, 0)]);
+        let taken = Amendment {
+            set_aside: receipt.set_aside[1].id,
+            line_no: 2,
+            sku: "SKU".into(),
+            sellable: 2,
+            damaged: 0,
+            reason: "UNANNOUNCED".into(),
+            uncredited: false,
+            credit: None,
+        };
+        let receipt = return_.amend(vec![taken], &origins(), AT).unwrap();
+        assert_eq!((receipt.receipt_no, return_.lines[1].expected, return_.lines[1].received()), (2, 2, 2));
+        assert_eq!(return_.set_aside.iter().map(|a| a.taken).collect::<Vec<_>>(), [false, true, false]);
+        let nowhere = return_.receive_as_found(vec![came(9, 1, 0)], vec![], None, &origins(), NOW);
+        assert!(matches!(nowhere, Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn what_is_worse_than_announced_is_received_and_its_credit_withheld() {
+        let mut return_ = expected(&[(1, 3, Some(900))]);
+        return_.lines[0].condition = ReturnCondition::Sellable;
+        let receipt = return_.receive(vec![came(1, 2, 1)], None, &origins(), NOW).unwrap();
+        let line = &receipt.lines[0];
+        assert_eq!((line.uncredited, line.withheld, line.credit.unwrap().amount), (1, 1, Decimal::new(600, 2)));
+    }
+
+    #[test]
+    fn what_is_repaired_is_neither_stock_nor_credited() {
+        let mut return_ = expected(&[(1, 3, None)]);
+        return_.resolution = ReturnResolution::Repair;
+        let line = return_.receive(vec![came(1, 1, 2)], None, &origins(), NOW).unwrap().lines.remove(0);
+        assert_eq!((line.stocked, line.uncredited), (false, 3));
+    }
+
+    #[test]
+    fn a_closed_return_lets_go_of_what_did_not_come() {
+        let mut return_ = expected(&[(1, 3, None), (2, 1, None)]);
+        return_.receive(vec![came(1, 1, 0)], None, &origins(), NOW).unwrap();
+        assert!(matches!(return_.close(true, AT), Err(Error::AlreadyReceived { .. })));
+        assert_eq!(return_.close(false, AT).unwrap(), Some(vec![(1, 2), (2, 1)]));
+        assert_eq!(return_.close(false, AT).unwrap(), None, "it was closed before");
+        let late = return_.receive(vec![came(1, 1, 0)], None, &origins(), NOW);
+        assert!(matches!(late, Err(Error::MoreThanExpected { .. })));
+        let late = return_.receive_as_found(vec![came(1, 1, 0)], vec![], None, &origins(), NOW).unwrap();
+        assert_eq!((late.lines.len(), late.set_aside[0].sellable), (0, 1));
     }
 
     proptest! {

@@ -1,14 +1,15 @@
 //! What this service does with the order service's facts.
 //!
-//! `OrderConfirmed` and `OrderLinesReady` become fulfilment orders, `ReturnApproved` an expected return. Of all other facts
+//! `OrderConfirmed` and `OrderLinesReady` become fulfilment orders, `ReturnApproved` an expected return,
+//! `ReturnAmended` a receipt of what was set aside. Of all other facts
 //! of an order only the version counts: it tells how far the order is known. Cancellations need nothing here, because what
 //! they cancel was withdrawn before, when the order service asked.
 
 use crate::convert;
 use crate::id::OrderId;
-use crate::ops::{self, Approved, Asked};
+use crate::ops::{self, Amended, Approved, Asked};
 use crate::store;
-use pesan_api::order::v1::{OrderConfirmed, OrderLinesReady, ReturnApproved, ReturnHandling};
+use pesan_api::order::v1::{OrderConfirmed, OrderLinesReady, ReturnAmended, ReturnApproved, ReturnHandling};
 use pesan_feed::{Event, Feed, Handle};
 use sqlx::PgConnection;
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ impl Handle for OrderFacts {
         let mut confirmed = Vec::new();
         let mut asked = Vec::new();
         let mut approved = Vec::new();
+        let mut amended = Vec::new();
         for event in events {
             // Facts of customers belong to no journey.
             if event.correlation_id == Some(event.aggregate_id) {
@@ -49,12 +51,16 @@ impl Handle for OrderFacts {
             } else if let Some(fact) = event.decode::<ReturnApproved>()? {
                 let straight_through = fact.handling() == ReturnHandling::StraightThrough;
                 approved.push(Approved { event, expected: convert::return_approved(event, fact)?, straight_through });
+            } else if let Some(fact) = event.decode::<ReturnAmended>()? {
+                let (return_id, order_id, amendments) = convert::return_amended(fact)?;
+                amended.push(Amended { event, return_id, order_id, amendments });
             }
         }
         store::followed_order::advance(conn, &versions).await?;
         let mut facts = ops::fulfil(conn, &confirmed, asked).await?;
         // After what left: what comes back in the same batch must find where it had left from.
         facts.extend(ops::expect_returns(conn, approved).await?);
+        facts.extend(ops::amend_returns(conn, amended).await?);
         pesan_feed::append(conn, &facts).await?;
         Ok(())
     }

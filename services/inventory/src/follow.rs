@@ -136,7 +136,8 @@ fn goods_fact(event: &Event) -> anyhow::Result<Option<(Uuid, GoodsFact)>> {
         let lines = shipment_lines(&fact.lines, &fact.location_id)?;
         return Ok(Some((id(&fact.order_id)?, GoodsFact::ShortPicked { lines })));
     }
-    if let Some(fact) = event.decode::<fulfilment::ReturnReceived>()? {
+    // A receipt of nothing but goods that nobody announced has no lines: they are set aside, not stock.
+    if let Some(fact) = event.decode::<fulfilment::ReturnReceived>()?.filter(|fact| !fact.lines.is_empty()) {
         let line = |line: fulfilment::ReturnReceivedLine| {
             Ok(GoodsLine {
                 line_no: line.line_no,

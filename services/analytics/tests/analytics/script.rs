@@ -112,6 +112,7 @@ impl Script {
             gross: money(new.currency, new.lines.iter().map(|line| line.2).sum()),
             discount: money(new.currency, new.lines.iter().map(|line| line.3).sum()),
             tax: None,
+            return_id: String::new(),
         };
         self.of_order(0, new.number, new.at, &accepted);
     }
@@ -248,6 +249,7 @@ impl Script {
                 ..Default::default()
             }],
             received_at: Some(to_timestamp(at)),
+            discrepancies: vec![],
         };
         self.fact(2, return_id, Some(order_id(number)), at, &received);
     }
@@ -302,6 +304,7 @@ impl Script {
             reason: "RETURN_WITHOUT_ORDER".into(),
             country: country.into(),
             channel: channel.into(),
+            goodwill_id: String::new(),
         };
         self.fact(3, document_id(id), None, at, &note);
     }

@@ -29,7 +29,10 @@ pub fn parse_charge(charge: pb::OrderCharge, now: OffsetDateTime) -> Result<NewC
             Some(Method::OnAccount)
         }
         Ok(pb::AuthorisationMethod::Provider) => {
-            if charge.payment_token.is_empty() {
+            let is_free = |line: &pb::ChargeLine| {
+                [&line.line_total, &line.tax].into_iter().flatten().all(|money| money.units == 0 && money.nanos == 0)
+            };
+            if charge.payment_token.is_empty() && !charge.lines.iter().all(is_free) {
                 v.add("payment_token", "is required with the payment provider");
             }
             Some(Method::Provider)

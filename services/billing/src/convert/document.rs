@@ -126,6 +126,7 @@ fn ledger_account(account: LedgerAccount) -> pb::LedgerAccount {
         LedgerAccount::Inventory => pb::LedgerAccount::Inventory,
         LedgerAccount::Revenue => pb::LedgerAccount::Revenue,
         LedgerAccount::SalesReturns => pb::LedgerAccount::SalesReturns,
+        LedgerAccount::SalesAllowances => pb::LedgerAccount::SalesAllowances,
         LedgerAccount::Tax => pb::LedgerAccount::Tax,
         LedgerAccount::CostOfGoods => pb::LedgerAccount::CostOfGoods,
     }

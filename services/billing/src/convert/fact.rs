@@ -1,14 +1,15 @@
 //! Facts of other services, as what they mean to billing.
 
 use crate::ops::cost::Cost;
-use crate::ops::credit::{Receipt, Returned};
+use super::CreditCause;
+use crate::ops::credit::{Credit, Receipt, Returned};
 use crate::ops::invoice::Shipment;
 use crate::ops::void::{Gone, What};
 use anyhow::Context as _;
 use pesan_api::{fulfilment, inventory, order};
 use pesan_feed::Event;
 use pesan_grpc::parse::from_money;
-use pesan_money::Money;
+use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ pub fn receipts(events: &[Event]) -> anyhow::Result<Vec<Receipt<'_>>> {
         let Some(fact) = event.decode::<fulfilment::v1::ReturnReceived>()? else { continue };
         let mut lines: BTreeMap<i32, Returned> = BTreeMap::new();
         for line in &fact.lines {
-            let quantity = line.sellable + line.damaged;
+            let quantity = line.sellable + line.damaged - line.uncredited;
             if quantity == 0 {
                 continue;
             }
@@ -56,9 +57,48 @@ pub fn receipts(events: &[Event]) -> anyhow::Result<Vec<Receipt<'_>>> {
         }
         let reason = fact.lines.first().map(|line| line.reason.clone()).unwrap_or_default();
         let order_id = order_id(event, &fact.order_id)?;
-        receipts.push(Receipt { event, order_id, return_id: fact.return_id, reason, lines });
+        let cause = CreditCause::Return(fact.return_id);
+        receipts.push(Receipt { event, order_id, cause, reason, credit: Credit::Goods(lines) });
     }
     Ok(receipts)
+}
+
+/// Credits that the order service granted: for goods that came back earlier, and without goods. In the order of the events.
+pub fn granted(events: &[Event]) -> anyhow::Result<Vec<Receipt<'_>>> {
+    let mut granted = Vec::new();
+    for event in events {
+        if let Some(fact) = event.decode::<order::v1::ReturnCredited>()? {
+            let mut lines: BTreeMap<i32, Returned> = BTreeMap::new();
+            for line in fact.lines.iter().filter(|line| line.quantity > 0) {
+                let returned = lines.entry(line.line_no).or_default();
+                returned.quantity += line.quantity;
+                if let Some(credit) = &line.credit {
+                    let credit = from_money(credit)?;
+                    let before = returned.credit.map(|(_, amount)| amount).unwrap_or_default();
+                    returned.credit = Some((credit.currency, before + credit.amount));
+                }
+            }
+            if lines.is_empty() {
+                continue;
+            }
+            let order_id = order_id(event, &fact.order_id)?;
+            let cause = CreditCause::Return(fact.return_id);
+            granted.push(Receipt { event, order_id, cause, reason: fact.reason, credit: Credit::Goods(lines) });
+        } else if let Some(fact) = event.decode::<order::v1::GoodwillGranted>()? {
+            let goodwill = fact.goodwill.context("a goodwill without its content")?;
+            let mut lines = BTreeMap::new();
+            for line in &goodwill.lines {
+                let amount = from_money(line.amount.as_ref().context("a line without its amount")?)?;
+                let before: &mut (Currency, Decimal) =
+                    lines.entry(line.line_no).or_insert((amount.currency, Decimal::ZERO));
+                before.1 += amount.amount;
+            }
+            let order_id = order_id(event, &fact.order_id)?;
+            let cause = CreditCause::Goodwill(goodwill.id);
+            granted.push(Receipt { event, order_id, cause, reason: goodwill.reason, credit: Credit::Price(lines) });
+        }
+    }
+    Ok(granted)
 }
 
 /// What of orders will not be, in the order of the events.

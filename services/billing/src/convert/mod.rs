@@ -9,7 +9,7 @@ mod payment;
 pub use account::{account, parse_accounts};
 pub use charge::{authorise_result, order_billing, parse_charge};
 pub use document::{document, parse_filter, parse_name, parse_note, posting, trial_balance_row};
-pub use fact::{costs, gone, receipts, shipments};
+pub use fact::{costs, gone, granted, receipts, shipments};
 pub use payment::{apply_payment_answer, apply_payment_response, parse_payment};
 
 use crate::charge::{Charge, Method};
@@ -67,20 +67,32 @@ pub fn invoice_issued(invoice: &Document) -> Result<pb::InvoiceIssued, Error> {
     Ok(pb::InvoiceIssued { document: Some(document(invoice)?) })
 }
 
+/// What a credit note is issued for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreditCause {
+    /// No order.
+    Alone,
+    /// The return with this id.
+    Return(String),
+    /// The goodwill with this id.
+    Goodwill(String),
+}
+
 /// The fact that a credit note was issued.
 pub fn credit_note_issued(
     note: &Document,
-    return_id: Option<&str>,
+    cause: &CreditCause,
     reason: &str,
     country: &str,
     channel: &str,
 ) -> Result<pb::CreditNoteIssued, Error> {
     Ok(pb::CreditNoteIssued {
         document: Some(document(note)?),
-        return_id: return_id.unwrap_or_default().to_owned(),
+        return_id: if let CreditCause::Return(id) = cause { id.clone() } else { String::new() },
         reason: reason.to_owned(),
         country: country.to_owned(),
         channel: channel.to_owned(),
+        goodwill_id: if let CreditCause::Goodwill(id) = cause { id.clone() } else { String::new() },
     })
 }
 

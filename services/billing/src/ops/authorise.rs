@@ -153,6 +153,10 @@ impl<'a> Decided<'a> {
 
     fn anew(&mut self, mut charge: Charge, new: &'a NewCharge) -> Result<Decision, Error> {
         let decision = match new.method {
+            // What costs nothing, and comes with no token, is asked of nobody: replacements, repaired goods.
+            Method::Provider | Method::OnAccount if charge.amount.is_zero() && new.token.reveal().is_empty() => {
+                self.for_nothing(&mut charge, new)?
+            }
             Method::Provider => {
                 charge.state = State::Pending;
                 Decision::Ask(intent(&charge, new))
@@ -164,6 +168,14 @@ impl<'a> Decided<'a> {
         }
         self.charges.push(charge);
         Ok(decision)
+    }
+
+    fn for_nothing(&mut self, charge: &mut Charge, new: &NewCharge) -> Result<Decision, Error> {
+        charge.state = State::Authorised;
+        let version = charge.next_version();
+        let fact = convert::payment_authorised(charge)?;
+        self.publish(new, NewEvent::new(new.order_id, version, &fact, new.placed_at));
+        Ok(Decision::Authorised(Authorisation::from(&*charge)))
     }
 
     fn on_account(&mut self, charge: &mut Charge, new: &NewCharge) -> Result<Decision, Error> {

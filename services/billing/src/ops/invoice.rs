@@ -85,6 +85,7 @@ pub async fn invoice(conn: &mut PgConnection, shipments: &[Shipment<'_>], now: O
             issued_at,
             due_at: issued_at,
             reference: shipment.reference.clone(),
+            allowance: false,
         };
         if let Some(customer) = charge.account() {
             let change = changes.entry(customer).or_default();

@@ -1,7 +1,7 @@
 //! Credit notes that belong to no order.
 
 use crate::account::Change;
-use crate::convert;
+use crate::convert::{self, CreditCause};
 use crate::document::{self, Document, Kind};
 use crate::error::{Error, Refusal};
 use crate::payment::NewNote;
@@ -49,7 +49,7 @@ pub async fn issue(pool: &PgPool, notes: &[NewNote], now: OffsetDateTime) -> Res
     let documents = ops::issue::documents(&mut tx, documents, now).await?;
     let mut events = Vec::with_capacity(documents.len());
     for (document, note) in documents.iter().zip(sources) {
-        let fact = convert::credit_note_issued(document, None, &note.reason, &note.country, &note.channel)?;
+        let fact = convert::credit_note_issued(document, &CreditCause::Alone, &note.reason, &note.country, &note.channel)?;
         events.push(NewEvent::new(document.id, 1, &fact, document.issued_at));
     }
     pesan_feed::append(&mut tx, &events).await?;
@@ -95,5 +95,6 @@ fn document_of(id: Uuid, note: &NewNote, on_account: bool) -> Document {
         issued_at: note.effective_at,
         due_at: note.effective_at,
         reference: note.external_id.clone(),
+        allowance: false,
     }
 }

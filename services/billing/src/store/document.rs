@@ -38,6 +38,7 @@ fn read(row: &PgRow) -> sqlx::Result<Document> {
         issued_at: row.try_get("issued_at")?,
         due_at: row.try_get("due_at")?,
         reference: row.try_get("reference")?,
+        allowance: row.try_get("allowance")?,
     })
 }
 
@@ -82,11 +83,11 @@ pub async fn add(conn: &mut PgConnection, documents: &[Document], recorded_at: O
     let references: Vec<&str> = documents.iter().map(|d| d.reference.as_str()).collect();
     sqlx::query(
         "insert into document (id, kind, series, number, order_id, customer_id, on_account, currency, net, tax, open,
-                               line_count, issued_at, due_at, reference, recorded_at)
-         select n.*, $16
+                               line_count, issued_at, due_at, reference, allowance, recorded_at)
+         select n.*, $17
            from unnest($1::uuid[], $2::text[], $3::text[], $4::int8[], $5::uuid[], $6::uuid[], $7::bool[], $8::text[],
                        $9::numeric[], $10::numeric[], $11::numeric[], $12::int4[], $13::timestamptz[],
-                       $14::timestamptz[], $15::text[]) n",
+                       $14::timestamptz[], $15::text[], $16::bool[]) n",
     )
     .bind(&ids)
     .bind(&kinds)
@@ -103,6 +104,7 @@ pub async fn add(conn: &mut PgConnection, documents: &[Document], recorded_at: O
     .bind(&issued)
     .bind(&due)
     .bind(&references)
+    .bind(documents.iter().map(|d| d.allowance).collect::<Vec<_>>())
     .bind(recorded_at)
     .execute(conn)
     .await?;
@@ -131,6 +133,14 @@ pub async fn add_lines(conn: &mut PgConnection, documents: &[Document]) -> sqlx:
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Whether something was taken off the price of an order.
+pub async fn has_allowance(conn: &mut PgConnection, order_id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select 1 from document where order_id = $1 and allowance)")
+        .bind(order_id)
+        .fetch_one(conn)
+        .await
 }
 
 /// What is open of the invoices of these orders, oldest first. Whoever changes it has locked the order or the account.

@@ -16,6 +16,7 @@ fn account_word(account: LedgerAccount) -> &'static str {
         LedgerAccount::Inventory => "inventory",
         LedgerAccount::Revenue => "revenue",
         LedgerAccount::SalesReturns => "sales_returns",
+        LedgerAccount::SalesAllowances => "sales_allowances",
         LedgerAccount::Tax => "tax",
         LedgerAccount::CostOfGoods => "cost_of_goods",
     }
@@ -29,6 +30,7 @@ fn account(word: &str) -> sqlx::Result<LedgerAccount> {
         "inventory" => LedgerAccount::Inventory,
         "revenue" => LedgerAccount::Revenue,
         "sales_returns" => LedgerAccount::SalesReturns,
+        "sales_allowances" => LedgerAccount::SalesAllowances,
         "tax" => LedgerAccount::Tax,
         "cost_of_goods" => LedgerAccount::CostOfGoods,
         word => return Err(unknown(word)),

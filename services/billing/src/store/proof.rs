@@ -175,7 +175,8 @@ pub const INVARIANTS: &[Invariant] = &[
                         else format('authorised %s, voided %s, captured %s, refunded %s; at the provider %s, %s, %s, %s',
                                     c.amount, c.voided, c.captured, c.refunded, b.amount, b.voided, b.captured, b.refunded)
                    end
-              from (select * from charge where method = 'provider' and state = 'authorised') c
+              from (select * from charge
+                     where method = 'provider' and state = 'authorised' and (amount > 0 or provider_reference is not null)) c
               full join held b using (order_id)
              where (c.order_id is null or b.order_id is null or b.n <> 1
                     or (c.amount, c.voided, c.captured, c.refunded) <> (b.amount, b.voided, b.captured, b.refunded))

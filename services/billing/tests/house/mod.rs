@@ -179,6 +179,7 @@ pub fn returned(order: Uuid, lines: &[(i32, i64, Option<Money>)]) -> ReturnRecei
         reason: "DAMAGED".into(),
         credit: credit.clone(),
         stocked: true,
+        uncredited: 0,
     };
     ReturnReceived {
         return_id: Uuid::now_v7().to_string(),
@@ -186,6 +187,7 @@ pub fn returned(order: Uuid, lines: &[(i32, i64, Option<Money>)]) -> ReturnRecei
         order_id: order.to_string(),
         lines: lines.iter().map(line).collect(),
         received_at: None,
+        discrepancies: vec![],
     }
 }
 

@@ -80,6 +80,7 @@ impl Return {
                     lines: inspected(&receive.sellable, &receive.damaged, &receive.note),
                     name: receive.expected_return,
                     location_id,
+                    ..Default::default()
                 };
                 output.message(&refusal::answer(receipts.receive_return(request).await)?)
             }

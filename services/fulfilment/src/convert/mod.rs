@@ -5,12 +5,13 @@ mod orders;
 mod requests;
 
 pub use facts::{
-    created, delivered, goods_issued, lines_withdrawn, packed, picked, return_approved, return_received, short_picked,
+    created, delivered, goods_issued, lines_withdrawn, packed, picked, return_amended, return_approved, return_closed,
+    return_received, short_picked,
 };
 pub use orders::{confirmed, lines_ready};
 pub use requests::{
-    Deliver, ListOrders, ListReturns, Name, Pack, Pick, Receive, ReturnName, Ship, Withdraw, deliver, list_orders,
-    list_returns, order_name, pack, pick, receive, return_name, ship, subjects, withdraw,
+    Close, Deliver, ListOrders, ListReturns, Name, Pack, Pick, Receive, ReturnName, Ship, Withdraw, close, deliver,
+    list_orders, list_returns, order_name, pack, pick, receive, return_name, ship, subjects, withdraw,
 };
 
 use crate::expected_return::ExpectedReturn;
@@ -90,6 +91,18 @@ impl From<ExpectedReturn> for pb::ExpectedReturn {
             expected: line.expected,
             sellable: line.sellable,
             damaged: line.damaged,
+            released: line.released,
+            condition: line.condition.into(),
+        };
+        let aside = |aside: crate::expected_return::SetAside| pb::SetAside {
+            id: aside.id.to_string(),
+            line_no: aside.line_no.unwrap_or(0),
+            sku: aside.sku,
+            sellable: aside.sellable,
+            damaged: aside.damaged,
+            note: aside.note,
+            received_at: Some(to_timestamp(aside.received_at)),
+            taken: aside.taken,
         };
         Self {
             return_id: expected.id.0.to_string(),
@@ -97,6 +110,9 @@ impl From<ExpectedReturn> for pb::ExpectedReturn {
             order_id: expected.order_id.0.to_string(),
             lines: expected.lines.into_iter().map(line).collect(),
             version: expected.version,
+            closed: expected.closed_at.is_some(),
+            resolution: expected.resolution.into(),
+            set_aside: expected.set_aside.into_iter().map(aside).collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::effective::Effective;
 use crate::error::Error;
-use crate::expected_return::Inspected;
+use crate::expected_return::{Inspected, OtherGoods};
 use crate::fulfilment_order::{PickedLine, State, Wanted};
 use crate::id::{FulfilmentOrderId, LocationId, OrderId, ReturnId};
 use pesan_api::fulfilment::v1 as pb;
@@ -20,6 +20,8 @@ const MAX_LINES: usize = 10_000;
 const MAX_QUANTITY: i64 = 1_000_000_000_000;
 /// Most parcels of one fulfilment order.
 const MAX_PARCELS: usize = 1_000;
+/// Most goods of a receipt that the order never had.
+const MAX_OTHER_GOODS: usize = 1_000;
 /// Most subjects of a question for digests.
 const MAX_SUBJECTS: usize = 10_000;
 
@@ -82,7 +84,17 @@ pub struct Receive {
     pub name: ReturnName,
     pub location: Option<LocationId>,
     pub inspected: Vec<Inspected>,
+    /// What is too much, or was never announced, is set aside.
+    pub accepts_discrepancies: bool,
+    pub other_goods: Vec<OtherGoods>,
     pub effective: Effective,
+}
+
+/// The end of a return.
+pub struct Close {
+    pub claim: Claim,
+    pub name: ReturnName,
+    pub only_if_untouched: bool,
 }
 
 /// Which fulfilment orders.
@@ -230,8 +242,27 @@ pub fn receive(request: pb::ReceiveReturnRequest, now: OffsetDateTime) -> Result
     let claim = claim(&mut v, "pesan.fulfilment.v1.ReceiveReturnRequest", &request, &request.request_id);
     let name = return_name_of(&mut v, &request.name);
     let location = v.optional_uuid("location_id", &request.location_id).map(LocationId);
-    if request.lines.is_empty() {
+    if request.lines.is_empty() && request.other_goods.is_empty() {
         v.add("lines", "is required: what came back");
+    }
+    if request.other_goods.len() > MAX_OTHER_GOODS {
+        v.add("other_goods", format!("must have at most {MAX_OTHER_GOODS} entries"));
+    }
+    if !request.other_goods.is_empty() && !request.accept_discrepancies {
+        v.add("other_goods", "need accept_discrepancies");
+    }
+    let mut other_goods = Vec::with_capacity(request.other_goods.len().min(MAX_OTHER_GOODS));
+    for (i, goods) in request.other_goods.into_iter().take(MAX_OTHER_GOODS).enumerate() {
+        let at = |field: &str| format!("other_goods[{i}].{field}");
+        if goods.sellable == 0 && goods.damaged == 0 {
+            v.add(format!("other_goods[{i}]"), "must say what came back: sellable, damaged or both");
+        }
+        other_goods.push(OtherGoods {
+            sku: v.text(&at("sku"), goods.sku, 1, 100),
+            sellable: v.within(&at("sellable"), goods.sellable, 0, MAX_QUANTITY),
+            damaged: v.within(&at("damaged"), goods.damaged, 0, MAX_QUANTITY),
+            note: v.text(&at("note"), goods.note, 0, 1000),
+        });
     }
     line_numbers(&mut v, request.lines.iter().map(|line| line.line_no));
     let effective = effective(&mut v, request.effective_at.as_ref(), now);
@@ -245,7 +276,16 @@ pub fn receive(request: pb::ReceiveReturnRequest, now: OffsetDateTime) -> Result
         let note = v.text(&format!("lines[{i}].note"), line.note, 0, 1000);
         inspected.push(Inspected { line_no: line.line_no, sellable, damaged, note });
     }
-    v.into_result(Receive { claim, name, location, inspected, effective }).map_err(Error::Invalid)
+    let accepts_discrepancies = request.accept_discrepancies;
+    v.into_result(Receive { claim, name, location, inspected, accepts_discrepancies, other_goods, effective })
+        .map_err(Error::Invalid)
+}
+
+pub fn close(request: pb::CloseExpectedReturnRequest) -> Result<Close, Error> {
+    let mut v = Violations::new();
+    let claim = claim(&mut v, "pesan.fulfilment.v1.CloseExpectedReturnRequest", &request, &request.request_id);
+    let name = return_name_of(&mut v, &request.name);
+    v.into_result(Close { claim, name, only_if_untouched: request.only_if_untouched }).map_err(Error::Invalid)
 }
 
 pub fn list_orders(request: pb::ListFulfilmentOrdersRequest) -> Result<ListOrders, Error> {

@@ -1,6 +1,8 @@
 //! The use cases: each locks, decides, writes and publishes in one transaction, or only reads.
 
+mod amend_returns;
 mod change;
+mod close_return;
 mod deliver;
 mod expect_returns;
 mod fulfil;
@@ -12,6 +14,8 @@ mod receive_return;
 mod ship;
 mod withdraw;
 
+pub use amend_returns::{Amended, amend_returns};
+pub use close_return::close_return;
 pub use deliver::confirm_delivery;
 pub use expect_returns::{Approved, expect_returns};
 pub use fulfil::{Asked, fulfil};

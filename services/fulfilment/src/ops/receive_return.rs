@@ -23,9 +23,16 @@ pub async fn receive_return(ops: &Ops, command: Receive) -> Result<pb::ExpectedR
             .map_err(|error| Error::Broken(format!("an answer cannot be read: {error}")));
     }
     let mut expected = load(&mut tx, id).await?;
-    let lines: BTreeSet<(OrderId, i32)> = expected.lines.iter().map(|line| (order_id, line.line_no)).collect();
+    let inspected = command.inspected.iter().map(|line| line.line_no);
+    let lines: BTreeSet<(OrderId, i32)> =
+        expected.lines.iter().map(|line| line.line_no).chain(inspected).map(|line_no| (order_id, line_no)).collect();
     let origins = store::expected_return::origins(&mut tx, &lines).await?.remove(&order_id).unwrap_or_default();
-    let receipt = expected.receive(command.inspected, command.location, &origins, command.effective)?;
+    let Receive { inspected, other_goods, location, effective, .. } = command;
+    let receipt = if command.accepts_discrepancies {
+        expected.receive_as_found(inspected, other_goods, location, &origins, effective)?
+    } else {
+        expected.receive(inspected, location, &origins, effective)?
+    };
     store::expected_return::update(&mut tx, &expected).await?;
     store::expected_return::insert_receipts(&mut tx, std::slice::from_ref(&receipt)).await?;
     let fact = convert::return_received(&expected, &receipt);

@@ -44,4 +44,14 @@ impl ReturnReceiptService for ReturnReceiptRpc {
         let expected = run::to_end(async move { Ok(ops::receive_return(&ops, command).await?) }).await?;
         Ok(Response::new(pb::ReceiveReturnResponse { expected_return: Some(expected) }))
     }
+
+    async fn close_expected_return(
+        &self,
+        request: Request<pb::CloseExpectedReturnRequest>,
+    ) -> Result<Response<pb::CloseExpectedReturnResponse>, Status> {
+        let command = convert::close(request.into_inner())?;
+        let ops = self.0.clone();
+        let expected = run::to_end(async move { Ok(ops::close_return(&ops, command).await?) }).await?;
+        Ok(Response::new(pb::CloseExpectedReturnResponse { expected_return: Some(expected) }))
+    }
 }

@@ -99,7 +99,7 @@ pub async fn returns_bounded(conn: &mut PgConnection) -> sqlx::Result<Checked> {
            join expected_return_line l using (return_id)
            left join (select return_id, line_no, sum(sellable) as sellable, sum(damaged) as damaged
                         from return_receipt_line group by return_id, line_no) c using (return_id, line_no)
-          where l.sellable + l.damaged > l.expected
+          where l.sellable + l.damaged + l.released > l.expected
              or l.sellable <> coalesce(c.sellable, 0) or l.damaged <> coalesce(c.damaged, 0)
           limit 100",
     )
@@ -107,12 +107,13 @@ pub async fn returns_bounded(conn: &mut PgConnection) -> sqlx::Result<Checked> {
     .await?;
     let sums: Vec<(String, String)> = sqlx::query_as(
         "select r.number,
-                format('expected %s, received %s; lines: expected %s, received %s', r.expected, r.received,
-                       l.expected, l.received)
+                format('expected %s, received %s, released %s; lines: %s, %s, %s', r.expected, r.received, r.released,
+                       l.expected, l.received, l.released)
            from expected_return r
-           left join (select return_id, sum(expected) as expected, sum(sellable + damaged) as received
+           left join (select return_id, sum(expected) as expected, sum(sellable + damaged) as received,
+                             sum(released) as released
                         from expected_return_line group by return_id) l using (return_id)
-          where (r.expected, r.received) is distinct from (l.expected, l.received)
+          where (r.expected, r.received, r.released) is distinct from (l.expected, l.received, l.released)
           limit 100",
     )
     .fetch_all(&mut *conn)

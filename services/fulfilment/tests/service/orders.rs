@@ -97,6 +97,7 @@ impl Order {
             quantity: *quantity,
             reason: "DAMAGED".into(),
             credit: cents.map(euros),
+            ..Default::default()
         };
         let fact = pb::ReturnApproved {
             order_id: self.id.to_string(),
@@ -105,6 +106,7 @@ impl Order {
             lines: lines.iter().map(line).collect(),
             handling: handling.into(),
             requested_at: Some(pesan_grpc::parse::to_timestamp(requested_at)),
+            ..Default::default()
         };
         (Return { id, number }, Fact::of(self.id, &fact, requested_at))
     }

@@ -30,7 +30,7 @@ pub fn issue(suite: &Suite, order_id: &str, shipment_id: Uuid, location: &str, l
     suite.peers.fulfilment.feed.tell_of(shipment_id, order_id.parse().unwrap(), &fact);
 }
 
-fn deliver(suite: &Suite, order_id: &str, shipment_id: Uuid, lines: &[(i32, i64)]) {
+pub fn deliver(suite: &Suite, order_id: &str, shipment_id: Uuid, lines: &[(i32, i64)]) {
     let fact =
         Delivered { fulfilment_order_id: shipment_id.to_string(), order_id: order_id.into(), lines: shipment(lines) };
     suite.peers.fulfilment.feed.tell_of(shipment_id, order_id.parse().unwrap(), &fact);

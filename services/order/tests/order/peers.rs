@@ -5,6 +5,7 @@ use pesan_api::billing::v1::{self as billing};
 use pesan_api::feed::v1::feed_service_server::{FeedService, FeedServiceServer};
 use pesan_api::feed::v1::{self as feed};
 use pesan_api::fulfilment::v1::fulfilment_service_server::{FulfilmentService, FulfilmentServiceServer};
+use pesan_api::fulfilment::v1::return_receipt_service_server::{ReturnReceiptService, ReturnReceiptServiceServer};
 use pesan_api::fulfilment::v1::{self as fulfilment};
 use pesan_api::inventory::v1::reservation_service_server::{ReservationService, ReservationServiceServer};
 use pesan_api::inventory::v1::{self as inventory};
@@ -217,6 +218,8 @@ pub struct FakeBilling {
     /// Refuses every charge on account for this reason.
     pub refuses: Arc<Mutex<Option<&'static str>>>,
     pub charges: Arc<Mutex<Vec<billing::OrderCharge>>>,
+    /// What it says of every order, in cents; none: it knows of no charge.
+    pub invoiced_and_credited: Arc<Mutex<Option<(i64, i64)>>>,
     /// Taken before each answer: a test that holds it holds billing.
     pub gate: Arc<tokio::sync::Mutex<()>>,
 }
@@ -259,9 +262,21 @@ impl PaymentService for FakeBilling {
 
     async fn get_order_billing(
         &self,
-        _: Request<billing::GetOrderBillingRequest>,
+        request: Request<billing::GetOrderBillingRequest>,
     ) -> Result<Response<billing::GetOrderBillingResponse>, Status> {
-        Err(Status::unimplemented("not asked"))
+        if *self.is_down.lock().unwrap() {
+            return Err(Status::unavailable("down"));
+        }
+        let figures = *self.invoiced_and_credited.lock().unwrap();
+        let Some((invoiced, credited)) = figures else { return Err(Status::not_found("no charge")) };
+        let order_id = request.into_inner().order_id;
+        let billing = billing::OrderBilling {
+            order_id,
+            invoiced: Some(crate::suite::eur(invoiced)),
+            credited: Some(crate::suite::eur(credited)),
+            ..Default::default()
+        };
+        Ok(Response::new(billing::GetOrderBillingResponse { billing: Some(billing) }))
     }
 
     async fn apply_payment(
@@ -281,6 +296,8 @@ pub struct FakeFulfilment {
     pub asked: Arc<Mutex<Vec<fulfilment::WithdrawLinesRequest>>>,
     /// Its fulfilment orders, as it lists them.
     pub orders: Arc<Mutex<Vec<fulfilment::FulfilmentOrder>>>,
+    /// What it says when it shall close a return: (line, released), or a refusal.
+    pub closes: Arc<Mutex<Option<Result<Vec<(i32, i64)>, Status>>>>,
     /// Taken before each answer: a test that holds it holds fulfilment.
     pub gate: Arc<tokio::sync::Mutex<()>>,
 }
@@ -336,6 +353,48 @@ impl FulfilmentService for FakeFulfilment {
     }
 }
 
+#[tonic::async_trait]
+impl ReturnReceiptService for FakeFulfilment {
+    async fn close_expected_return(
+        &self,
+        request: Request<fulfilment::CloseExpectedReturnRequest>,
+    ) -> Result<Response<fulfilment::CloseExpectedReturnResponse>, Status> {
+        let released = self.closes.lock().unwrap().clone().unwrap_or_else(|| Err(Status::not_found("no return")))?;
+        let line = |(line_no, released): (i32, i64)| fulfilment::ExpectedReturnLine {
+            line_no,
+            released,
+            ..Default::default()
+        };
+        let expected_return = Some(fulfilment::ExpectedReturn {
+            return_id: request.into_inner().name,
+            lines: released.into_iter().map(line).collect(),
+            ..Default::default()
+        });
+        Ok(Response::new(fulfilment::CloseExpectedReturnResponse { expected_return }))
+    }
+
+    async fn get_expected_return(
+        &self,
+        _: Request<fulfilment::GetExpectedReturnRequest>,
+    ) -> Result<Response<fulfilment::GetExpectedReturnResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn list_expected_returns(
+        &self,
+        _: Request<fulfilment::ListExpectedReturnsRequest>,
+    ) -> Result<Response<fulfilment::ListExpectedReturnsResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn receive_return(
+        &self,
+        _: Request<fulfilment::ReceiveReturnRequest>,
+    ) -> Result<Response<fulfilment::ReceiveReturnResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+}
+
 /// All three, and where they listen.
 #[derive(Clone)]
 pub struct Peers {
@@ -375,6 +434,7 @@ pub async fn start() -> Peers {
     tokio::spawn(
         server()
             .add_service(FulfilmentServiceServer::new(fulfilment.clone()))
+            .add_service(ReturnReceiptServiceServer::new(fulfilment.clone()))
             .add_service(FeedServiceServer::new(fulfilment.feed.clone()))
             .serve_with_incoming(at_fulfilment),
     );

@@ -12,28 +12,28 @@ use sqlx::PgPool;
 use tonic::Code;
 use uuid::Uuid;
 
-fn new(order_name: &str, lines: &[(i32, i64)]) -> NewReturn {
+pub fn new(order_name: &str, lines: &[(i32, i64)]) -> NewReturn {
     let line = |(line_no, quantity): &(i32, i64)| NewReturnLine {
         line_no: *line_no,
         quantity: *quantity,
         reason: "DAMAGED".into(),
-        credit: None,
+        ..Default::default()
     };
     NewReturn { order_name: order_name.into(), lines: lines.iter().map(line).collect(), ..Default::default() }
 }
 
-async fn ask(suite: &Suite, returns: Vec<NewReturn>) -> Vec<RequestReturnResult> {
+pub async fn ask(suite: &Suite, returns: Vec<NewReturn>) -> Vec<RequestReturnResult> {
     suite.returns.clone().request_returns(RequestReturnsRequest { returns }).await.unwrap().into_inner().results
 }
 
-fn approved(result: &RequestReturnResult) -> Return {
+pub fn approved(result: &RequestReturnResult) -> Return {
     match &result.outcome {
         Some(Outcome::Return(approved)) => approved.clone(),
         other => panic!("{other:?}"),
     }
 }
 
-fn refused(result: &RequestReturnResult) -> Problem {
+pub fn refused(result: &RequestReturnResult) -> Problem {
     match &result.outcome {
         Some(Outcome::Problem(problem)) => problem.clone(),
         other => panic!("{other:?}"),
@@ -41,7 +41,7 @@ fn refused(result: &RequestReturnResult) -> Problem {
 }
 
 /// An order of five TEA and two CUP, of which four TEA have left.
-async fn shipped(suite: &Suite) -> Order {
+pub async fn shipped(suite: &Suite) -> Order {
     let placed = suite.place(NewOrder { external_id: "E-1".into(), ..order(&[("TEA", 5), ("CUP", 2)]) }).await;
     issue(suite, &placed.id, Uuid::now_v7(), HALL, &[(1, 4)]);
     suite.until(&placed.id, OrderState::PartiallyShipped).await

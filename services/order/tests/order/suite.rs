@@ -5,7 +5,9 @@ use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::feed::v1::{Event, PullRequest};
 use pesan_api::order::v1::change_service_client::ChangeServiceClient;
 use pesan_api::order::v1::customer_service_client::CustomerServiceClient;
+use pesan_api::order::v1::goodwill_service_client::GoodwillServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
+use pesan_api::order::v1::return_policy_service_client::ReturnPolicyServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
 use pesan_api::order::v1::*;
 use pesan_api::proof::v1::proof_service_client::ProofServiceClient;
@@ -30,6 +32,8 @@ pub struct Suite {
     pub customers: CustomerServiceClient<Channel>,
     pub changes: ChangeServiceClient<Channel>,
     pub returns: ReturnServiceClient<Channel>,
+    pub policies: ReturnPolicyServiceClient<Channel>,
+    pub goodwill: GoodwillServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
     pub channel: Channel,
     feed: FeedServiceClient<Channel>,
@@ -80,6 +84,8 @@ pub async fn start_at(pool: PgPool, peers: Peers, clock: Clock) -> Suite {
         customers: CustomerServiceClient::new(channel.clone()),
         changes: ChangeServiceClient::new(channel.clone()),
         returns: ReturnServiceClient::new(channel.clone()),
+        policies: ReturnPolicyServiceClient::new(channel.clone()),
+        goodwill: GoodwillServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel.clone()).max_decoding_message_size(most),
         channel: channel.clone(),
         feed: FeedServiceClient::new(channel).max_decoding_message_size(most),

@@ -8,6 +8,9 @@ use crate::ops::cancel::Canceller;
 use crate::ops::change::Changer;
 use crate::ops::place;
 use crate::ops::review::Reviewer;
+use crate::ops::goodwill::Grantor;
+use crate::ops::place;
+use crate::ops::return_steps::Clerk;
 use crate::ops::saga::Saga;
 use crate::ops::settings::Cache;
 use crate::ops::settle::Settler;
@@ -15,8 +18,10 @@ use crate::ops::wakes::Wakes;
 use crate::rpc::changes::Changes;
 use crate::rpc::customers::Customers;
 use crate::rpc::holds::Holds;
+use crate::rpc::goodwill::Goodwill;
 use crate::rpc::orders::Orders;
 use crate::rpc::proof::Proof;
+use crate::rpc::return_policies::ReturnPolicies;
 use crate::rpc::returns::Returns;
 use crate::rpc::rules::Rules;
 use crate::rpc::watch::Watchers;
@@ -24,11 +29,14 @@ use anyhow::Context as _;
 use pesan_api::billing::v1::payment_service_client::PaymentServiceClient;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
 use pesan_api::fulfilment::v1::fulfilment_service_client::FulfilmentServiceClient;
+use pesan_api::fulfilment::v1::return_receipt_service_client::ReturnReceiptServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::order::v1::change_service_server::ChangeServiceServer;
 use pesan_api::order::v1::customer_service_server::CustomerServiceServer;
 use pesan_api::order::v1::hold_service_server::HoldServiceServer;
+use pesan_api::order::v1::goodwill_service_server::GoodwillServiceServer;
 use pesan_api::order::v1::order_service_server::OrderServiceServer;
+use pesan_api::order::v1::return_policy_service_server::ReturnPolicyServiceServer;
 use pesan_api::order::v1::return_service_server::ReturnServiceServer;
 use pesan_api::order::v1::rule_service_server::RuleServiceServer;
 use pesan_api::proof::v1::proof_service_server::ProofServiceServer;
@@ -100,6 +108,9 @@ impl Application {
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
         };
         let (settler_inventory, settler_billing) = (settler.inventory.clone(), settler.billing.clone());
+        let clerk =
+            Clerk { books: books.clone(), fulfilment: ReturnReceiptServiceClient::new(fulfilment.clone()) };
+        let grantor = Grantor { books: books.clone(), billing: settler.billing.clone() };
         let canceller = Canceller {
             books: books.clone(),
             fulfilment: FulfilmentServiceClient::new(fulfilment)
@@ -141,7 +152,7 @@ impl Application {
                     .max_encoding_message_size(MAX_MESSAGE),
             )
             .add(
-                ReturnServiceServer::new(Returns { books: books.clone() })
+                ReturnServiceServer::new(Returns { books: books.clone(), clerk })
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),
             )
@@ -155,6 +166,11 @@ impl Application {
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),
             )
+                ReturnPolicyServiceServer::new(ReturnPolicies { books: books.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(GoodwillServiceServer::new(Goodwill(grantor)))
             .add(FeedServiceServer::new(feed).max_encoding_message_size(MAX_MESSAGE))
             .add(ProofServiceServer::new(Proof { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE));
 

@@ -104,6 +104,60 @@ pub enum Error {
     /// The database did not work when many requests were written together (logged once for all of them).
     #[error("the order could not be written now; ask again with the same request")]
     NotWritten,
+    // Returns and goodwill.
+    /// It came too late.
+    #[error("it could be returned until {0}")]
+    ReturnWindowClosed(time::OffsetDateTime),
+    /// The policy does not accept the line's reason.
+    #[error("{reason:?} is not accepted as a reason")]
+    ReturnReasonNotAllowed {
+        /// Path of the reason.
+        field: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The policy does not grant it for the line's reason.
+    #[error("{} is not to be had for {reason:?}", .resolution.as_str_name())]
+    ReturnResolutionNotAllowed {
+        /// Path of the reason.
+        field: String,
+        /// The reason.
+        reason: String,
+        /// What was asked for.
+        resolution: pesan_api::order::v1::ReturnResolution,
+    },
+    /// The return's state does not allow it.
+    #[error("the return is {}: {}", .0.as_str_name(), .1)]
+    ReturnState(pesan_api::order::v1::ReturnState, &'static str),
+    /// Something of it came back.
+    #[error("something of the return came back already: close it instead")]
+    AlreadyReceived,
+    /// Fulfilment has not read of the return.
+    #[error("fulfilment does not know of the return yet: try again")]
+    NotFollowedYet,
+    /// The goods are not on an invoice yet.
+    #[error("what came back is not invoiced yet: try again")]
+    NotInvoicedYet,
+    /// The return has no such discrepancy.
+    #[error("the return has no discrepancy {0:?}")]
+    DiscrepancyNotFound(String),
+    /// No policy has this name.
+    #[error("there is no return policy {0:?}")]
+    ReturnPolicyNotFound(String),
+    /// There are as many policies as there can be.
+    #[error("there can be {0} return policies at most")]
+    TooManyPolicies(i64),
+    /// More is to be granted than is left of what was invoiced.
+    #[error("{left} {currency} can be granted at most")]
+    MoreThanInvoiced {
+        /// What can be granted.
+        left: rust_decimal::Decimal,
+        /// In what.
+        currency: &'static str,
+    },
+    /// A peer did not answer.
+    #[error("{0} does not answer: try again with the same request_id")]
+    PeerUnavailable(&'static str),
     /// A fact that does not fit.
     #[error(transparent)]
     Unlawful(#[from] Unlawful),
@@ -230,6 +284,18 @@ impl Error {
             PriceListNotFound(_) => (Code::NotFound, "PRICE_LIST_NOT_FOUND", None),
             NoPrice(_) => (Code::FailedPrecondition, "NO_PRICE", None),
             PriceDeviation(_) => (Code::FailedPrecondition, "PRICE_DEVIATION", None),
+            Self::ReturnWindowClosed(_) => (Code::FailedPrecondition, "RETURN_WINDOW_CLOSED", None),
+            Self::ReturnReasonNotAllowed { .. } => (Code::FailedPrecondition, "RETURN_REASON_NOT_ALLOWED", None),
+            Self::ReturnResolutionNotAllowed { .. } => (Code::FailedPrecondition, "RETURN_RESOLUTION_NOT_ALLOWED", None),
+            Self::ReturnState(..) => (Code::FailedPrecondition, "RETURN_STATE", None),
+            Self::AlreadyReceived => (Code::FailedPrecondition, "ALREADY_RECEIVED", None),
+            Self::NotFollowedYet => (Code::Aborted, "NOT_FOLLOWED_YET", soon(200)),
+            Self::NotInvoicedYet => (Code::Aborted, "NOT_INVOICED_YET", soon(500)),
+            Self::DiscrepancyNotFound(_) => (Code::NotFound, "DISCREPANCY_NOT_FOUND", None),
+            Self::ReturnPolicyNotFound(_) => (Code::NotFound, "RETURN_POLICY_NOT_FOUND", None),
+            Self::TooManyPolicies(_) => (Code::ResourceExhausted, "LIMIT_EXCEEDED", None),
+            Self::MoreThanInvoiced { .. } => (Code::FailedPrecondition, "MORE_THAN_INVOICED", None),
+            Self::PeerUnavailable(_) => (Code::Unavailable, "PEER_UNAVAILABLE", soon(500)),
             Unlawful(_) | Database(_) | Broken(_) => (Code::Internal, "INTERNAL", None),
         }
     }
@@ -248,7 +314,10 @@ impl Error {
         let mut violations = Violations::new();
         if let Self::Invalid(known) = self {
             return known.clone();
-        } else if let Self::NotShipped { field, .. } = self {
+        } else if let Self::NotShipped { field, .. }
+        | Self::ReturnReasonNotAllowed { field, .. }
+        | Self::ReturnResolutionNotAllowed { field, .. } = self
+        {
             violations.add(field.clone(), self.to_string());
         } else if let Self::NoPrice(places) = self {
             let each = places.iter().map(|place| format!("lines[{place}].unit_price"));

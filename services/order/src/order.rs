@@ -120,6 +120,10 @@ pub struct Head {
     pub inventory_version: i64,
     /// Counts the changes of what is wanted.
     pub amendments: i32,
+    /// When the last shipment left.
+    pub shipped_at: Option<OffsetDateTime>,
+    /// When the last delivery arrived.
+    pub delivered_at: Option<OffsetDateTime>,
     /// Where it stands.
     pub standing: Standing,
 }
@@ -190,6 +194,10 @@ pub struct Order {
     pub not_before: Option<OffsetDateTime>,
     /// The order it was split off from.
     pub split_from: Option<Uuid>,
+    /// The return it was placed for.
+    pub return_id: Option<Uuid>,
+    /// Σ of the goodwill granted on it, with tax.
+    pub goodwill: Decimal,
 }
 
 /// A line as clients see it.

@@ -2,11 +2,13 @@
 
 use crate::change::Amendment;
 use crate::convert::{location_text, money, quantities};
-use crate::draft::Ready;
+use crate::draft::{DraftLine, Ready};
 use crate::line::{Line, LinePromise};
 use crate::name::order_number;
 use crate::order::{Head, Order, OrderLine};
+use crate::order::{Head, Order};
 use crate::settlement::{Promise, Work};
+use crate::store::linked::NewLinked;
 use pesan_api::order::v1 as pb;
 use pesan_api::r#type::v1::Address;
 use pesan_grpc::parse::to_timestamp;
@@ -43,6 +45,7 @@ pub fn accepted(ready: &Ready<'_>, number: i64, customer_external_id: &str, segm
         tax: amount(ready.totals.tax),
         tags: ready.verdict.tags.iter().cloned().collect(),
         route: ready.verdict.route.as_ref().map(|route| route.name.clone()).unwrap_or_default(),
+        return_id: String::new(),
     }
 }
 
@@ -147,4 +150,34 @@ pub fn lines_ready(
         stocked: *stocked,
     });
     pb::OrderLinesReady { order_id: order_id.to_string(), allocations: allocations.collect() }
+}
+
+/// Of an order that was placed for a return of `original`.
+pub fn accepted_for_return(new: &NewLinked<'_>, number: i64, original: &Order, segment: &str) -> pb::OrderAccepted {
+    let amount = |amount| money(original.currency, amount);
+    let line = |(line_no, line): (i32, &DraftLine)| pb::AcceptedLine {
+        line_no,
+        sku: line.sku.clone(),
+        quantity: line.quantity,
+        line_total: amount(line.line_total),
+        discount: amount(line.discount),
+    };
+    pb::OrderAccepted {
+        order_id: new.order_id.to_string(),
+        number: order_number(number),
+        channel: original.channel.clone(),
+        external_id: String::new(),
+        customer_id: original.customer_id.map(|id| id.to_string()).unwrap_or_default(),
+        customer_external_id: original.customer_external_id.clone(),
+        segment: segment.to_owned(),
+        sales_rep: original.sales_rep.clone(),
+        country: original.ship_to.country.clone(),
+        currency_code: original.currency.code().to_owned(),
+        lines: (1..).zip(new.lines).map(line).collect(),
+        gross: amount(new.totals.gross),
+        discount: amount(new.totals.discount),
+        tax: amount(new.totals.tax),
+        return_id: new.return_id.to_string(),
+        ..Default::default()
+    }
 }

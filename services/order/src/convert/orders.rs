@@ -44,6 +44,8 @@ pub fn order(order: &Order) -> pb::Order {
         route: order.route.clone(),
         not_before: order.not_before.map(to_timestamp),
         split_from: order.split_from.map(|id| id.to_string()).unwrap_or_default(),
+        return_id: order.return_id.map(|id| id.to_string()).unwrap_or_default(),
+        goodwill: amount(order.goodwill),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The facts of others that change an order.
 
 use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine, InvoiceIssued};
-use pesan_api::fulfilment::v1::{Delivered, GoodsIssued, ReturnReceived};
+use pesan_api::fulfilment::v1::{Delivered, ExpectedReturnClosed, GoodsIssued, ReturnReceived};
 use pesan_api::inventory::v1::{BackordersFilled, ReservationExpired, ShortageBooked};
 use pesan_feed::Event;
 
@@ -23,6 +23,10 @@ pub enum Fact {
     Invoiced(Vec<DocumentLine>),
     /// A credit note was written.
     Credited(Vec<DocumentLine>),
+    /// A credit note without goods was written.
+    Allowed(CreditNoteIssued),
+    /// Nothing more of a return comes back.
+    Closed(ExpectedReturnClosed),
 }
 
 impl Fact {
@@ -37,8 +41,13 @@ impl Fact {
         } else if let Some(fact) = event.decode::<ReturnReceived>()? {
             Ok(Some(Self::Returned(fact)))
         } else if let Some(fact) = event.decode::<CreditNoteIssued>()? {
+            if !fact.goodwill_id.is_empty() {
+                return Ok(Some(Self::Allowed(fact)));
+            }
             let document = fact.document.filter(|document| !document.order_id.is_empty());
             Ok(document.map(|document| Self::Credited(document.lines)))
+        } else if let Some(fact) = event.decode::<ExpectedReturnClosed>()? {
+            Ok(Some(Self::Closed(fact)))
         } else if let Some(fact) = event.decode::<BackordersFilled>()? {
             Ok(Some(Self::Filled(fact)))
         } else if let Some(fact) = event.decode::<ShortageBooked>()? {
@@ -53,7 +62,7 @@ impl Fact {
         match self {
             Self::Filled(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Short(fact) => vec![fact.line_no],
-            Self::Expired => Vec::new(),
+            Self::Expired | Self::Allowed(_) | Self::Closed(_) => Vec::new(),
             Self::Issued(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Delivered(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Returned(fact) => fact.lines.iter().map(|line| line.line_no).collect(),

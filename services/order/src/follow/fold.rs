@@ -6,13 +6,18 @@ use crate::convert;
 use crate::line::{Line, Unlawful};
 use crate::order::Head;
 use crate::store::change::Mark;
+use crate::rma::Discrepancy;
 use anyhow::Context as _;
-use pesan_api::billing::v1::DocumentLine;
-use pesan_api::fulfilment::v1::ReturnReceived;
+use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine};
+use pesan_api::fulfilment::v1::{ExpectedReturnClosed, ReturnReceived};
 use pesan_api::inventory::v1::{BackordersFilled, ShortageBooked};
 use pesan_api::order::v1 as pb;
 use pesan_feed::{Event, NewEvent};
+use pesan_grpc::parse::from_money;
+use prost::{Message, Name};
+use rust_decimal::Decimal;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Orders and lines while facts are added to them.
@@ -29,6 +34,22 @@ pub struct Fold<'a> {
     changes: HashMap<Uuid, Change<'a>>,
     /// What came back, by return and line.
     received: BTreeMap<(Uuid, i32), i64>,
+    /// What will not come back, by return and line.
+    released: BTreeMap<(Uuid, i32), i64>,
+    /// What came back and was not as announced, with its return.
+    discrepancies: Vec<(Uuid, Discrepancy)>,
+    /// What was credited without goods.
+    allowed: Vec<Allowed>,
+}
+
+/// A goodwill that billing credited.
+pub struct Allowed {
+    /// Ours.
+    pub goodwill_id: Uuid,
+    /// The credit note.
+    pub document_id: Uuid,
+    /// With tax.
+    pub amount: Decimal,
 }
 
 /// What a batch did to an order.
@@ -58,6 +79,9 @@ impl<'a> Fold<'a> {
             orders: Vec::new(),
             changes: HashMap::new(),
             received: BTreeMap::new(),
+            released: BTreeMap::new(),
+            discrepancies: Vec::new(),
+            allowed: Vec::new(),
         }
     }
 
@@ -73,6 +97,12 @@ impl<'a> Fold<'a> {
                 return Ok(true);
             }
             head.inventory_version = event.version;
+        }
+        let newest = |known: &mut Option<OffsetDateTime>| *known = (*known).max(Some(event.effective_at));
+        match fact {
+            Fact::Issued(_) => newest(&mut head.shipped_at),
+            Fact::Delivered(_) => newest(&mut head.delivered_at),
+            _ => {}
         }
         let change = Change { last: event, ready: Vec::new(), skus: HashMap::new(), lost: BTreeMap::new() };
         self.changes.entry(order_id).and_modify(|change| change.last = event).or_insert_with(|| {
@@ -96,7 +126,9 @@ impl<'a> Fold<'a> {
             Fact::Delivered(fact) => {
                 self.each(order_id, &fact.lines, |line| line.line_no, |line, arrived| line.deliver(arrived.quantity))
             }
-            Fact::Returned(fact) => self.take_back(order_id, fact),
+            Fact::Returned(fact) => self.take_back(order_id, event, fact),
+            Fact::Closed(fact) => self.close(fact),
+            Fact::Allowed(fact) => self.allow(fact),
             Fact::Invoiced(lines) => {
                 self.each(order_id, lines, document_line, |line, invoiced| line.invoice(invoiced.quantity))
             }
@@ -209,8 +241,29 @@ impl<'a> Fold<'a> {
         )
     }
 
-    fn take_back(&mut self, order_id: Uuid, fact: &ReturnReceived) -> anyhow::Result<()> {
+    fn close(&mut self, fact: &ExpectedReturnClosed) -> anyhow::Result<()> {
         let return_id: Uuid = fact.return_id.parse().context("the return's id")?;
+        self.released.extend(fact.lines.iter().map(|line| ((return_id, line.line_no), line.released)));
+        Ok(())
+    }
+
+    fn allow(&mut self, fact: &CreditNoteIssued) -> anyhow::Result<()> {
+        let document = fact.document.as_ref().context("a credit note without its document")?;
+        let total = document.total.as_ref().context("a credit note without its total")?;
+        self.allowed.push(Allowed {
+            goodwill_id: fact.goodwill_id.parse().context("the goodwill's id")?,
+            document_id: document.id.parse().context("the document's id")?,
+            amount: from_money(total)?.amount,
+        });
+        Ok(())
+    }
+
+    fn take_back(&mut self, order_id: Uuid, event: &Event, fact: &ReturnReceived) -> anyhow::Result<()> {
+        let return_id: Uuid = fact.return_id.parse().context("the return's id")?;
+        for discrepancy in &fact.discrepancies {
+            let read = convert::returns::discrepancy(discrepancy, event.effective_at).context("a discrepancy")?;
+            self.discrepancies.push((return_id, read));
+        }
         for line in &fact.lines {
             *self.received.entry((return_id, line.line_no)).or_default() += line.sellable + line.damaged;
         }
@@ -275,6 +328,30 @@ impl<'a> Fold<'a> {
     /// Stock that was passed over because a change under way cancels what waited for it.
     pub fn passed_over(&self) -> &[(Uuid, Part)] {
         &self.passed_over
+    /// One more fact of this service about an order of the batch, after its last one.
+    pub fn tell<M: Message + Name>(&mut self, order_id: Uuid, fact: &M) -> Option<NewEvent> {
+        let (head, change) = (self.heads.get_mut(&order_id)?, self.changes.get(&order_id)?);
+        Some(change.last.follow_up(order_id, head.next_version(), fact))
+    }
+
+    /// When what an order of the batch did last was effective, and its trace.
+    pub fn last_of(&self, order_id: Uuid) -> Option<&'a Event> {
+        self.changes.get(&order_id).map(|change| change.last)
+    }
+
+    /// What will not come back: return, line, quantity.
+    pub fn released(&self) -> Vec<(Uuid, i32, i64)> {
+        self.released.iter().map(|((return_id, line_no), quantity)| (*return_id, *line_no, *quantity)).collect()
+    }
+
+    /// What came back and was not as announced, with its return.
+    pub fn discrepancies(&self) -> &[(Uuid, Discrepancy)] {
+        &self.discrepancies
+    }
+
+    /// What was credited without goods.
+    pub fn allowed(&self) -> &[Allowed] {
+        &self.allowed
     }
 
     /// What came back: return, line, quantity.

@@ -2,9 +2,9 @@
 //! lines it touches: each line and each order is read once and written once, however many facts tell of it.
 
 mod fact;
-mod fold;
+pub mod fold;
 
-use crate::ops::Books;
+use crate::ops::{self, Books};
 use crate::store;
 use fact::Fact;
 use fold::Fold;
@@ -67,7 +67,12 @@ impl Handle for Follow {
                 debug!(%order_id, kind = event.kind, "a fact about an order that is not there was passed over");
             }
         }
-        let events = fold.publish();
+        let mut events = fold.publish();
+        let exchanged = store::rma::receive(conn, &fold.received()).await?;
+        store::rma::add_discrepancies(conn, fold.discrepancies()).await?;
+        let closed = store::rma::release(conn, &fold.released()).await?;
+        store::goodwill::credited(conn, fold.allowed()).await?;
+        events.extend(ops::linked::place_due(conn, &mut fold, exchanged, closed, self.books.clock.now()).await?);
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
         store::rma::receive(conn, &fold.received()).await?;

@@ -3,11 +3,15 @@
 pub mod cancel;
 pub mod change;
 pub mod customers;
+pub mod goodwill;
 pub mod hold;
+pub mod linked;
 pub mod place;
 pub mod proof;
 pub mod read;
 pub mod ready;
+pub mod return_policies;
+pub mod return_steps;
 pub mod returns;
 pub mod review;
 pub mod rules;

@@ -1,10 +1,12 @@
 //! ReturnService.
 
 use crate::convert::orders::time_token;
+use crate::convert::return_steps;
 use crate::convert::returns::{ListReturns, request, return_name};
 use crate::error::Error;
 use crate::ops;
 use crate::ops::Books;
+use crate::ops::return_steps::Clerk;
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::request_return_result::Outcome;
 use pesan_api::order::v1::return_service_server::ReturnService;
@@ -20,6 +22,8 @@ const MOST_LINES: usize = 50_000;
 pub struct Returns {
     /// The books.
     pub books: Books,
+    /// What people do with returns.
+    pub clerk: Clerk,
 }
 
 #[tonic::async_trait]
@@ -83,5 +87,35 @@ impl ReturnService for Returns {
         let (returns, last) = ops::returns::list(&self.books, &command).await?;
         let next_page_token = last.map(|(at, id)| page::token(&[&time_token(at), &id.to_string()])).unwrap_or_default();
         Ok(Response::new(pb::ListReturnsResponse { returns, next_page_token }))
+    }
+
+    async fn approve_return(&self, request: Request<pb::ApproveReturnRequest>) -> Result<Response<pb::ApproveReturnResponse>, Status> {
+        let (clerk, command) = (self.clerk.clone(), return_steps::approve(&request.into_inner())?);
+        run::to_end(async move { Ok(Response::new(pb::ApproveReturnResponse { r#return: Some(clerk.approve(&command).await?) })) }).await
+    }
+
+    async fn reject_return(&self, request: Request<pb::RejectReturnRequest>) -> Result<Response<pb::RejectReturnResponse>, Status> {
+        let (clerk, command) = (self.clerk.clone(), return_steps::reject(&request.into_inner())?);
+        run::to_end(async move { Ok(Response::new(pb::RejectReturnResponse { r#return: Some(clerk.reject(&command).await?) })) }).await
+    }
+
+    async fn cancel_return(&self, request: Request<pb::CancelReturnRequest>) -> Result<Response<pb::CancelReturnResponse>, Status> {
+        let (clerk, command) = (self.clerk.clone(), return_steps::cancel(&request.into_inner())?);
+        run::to_end(async move { Ok(Response::new(pb::CancelReturnResponse { r#return: Some(clerk.close(&command, true).await?) })) }).await
+    }
+
+    async fn close_return(&self, request: Request<pb::CloseReturnRequest>) -> Result<Response<pb::CloseReturnResponse>, Status> {
+        let (clerk, command) = (self.clerk.clone(), return_steps::close(&request.into_inner())?);
+        run::to_end(async move { Ok(Response::new(pb::CloseReturnResponse { r#return: Some(clerk.close(&command, false).await?) })) }).await
+    }
+
+    async fn resolve_discrepancy(&self, request: Request<pb::ResolveDiscrepancyRequest>) -> Result<Response<pb::ResolveDiscrepancyResponse>, Status> {
+        let (clerk, command) = (self.clerk.clone(), return_steps::resolve(&request.into_inner())?);
+        run::to_end(async move { Ok(Response::new(pb::ResolveDiscrepancyResponse { r#return: Some(clerk.resolve(&command).await?) })) }).await
+    }
+
+    async fn record_repair_step(&self, request: Request<pb::RecordRepairStepRequest>) -> Result<Response<pb::RecordRepairStepResponse>, Status> {
+        let (clerk, command) = (self.clerk.clone(), return_steps::repair(&request.into_inner())?);
+        run::to_end(async move { Ok(Response::new(pb::RecordRepairStepResponse { r#return: Some(clerk.repair(&command).await?) })) }).await
     }
 }

@@ -20,6 +20,8 @@ pub(super) fn head(row: &PgRow) -> Result<Head, Error> {
         version: row.try_get(4)?,
         inventory_version: row.try_get(5)?,
         amendments: row.try_get("amendments")?,
+        shipped_at: row.try_get("shipped_at")?,
+        delivered_at: row.try_get("delivered_at")?,
         standing: Standing {
             confirmed_at: row.try_get(6)?,
             rejected: row.try_get(7)?,
@@ -44,6 +46,8 @@ pub async fn heads(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid
     let rows = sqlx::query(
         "select order_id, placed_at, traceparent, fulfilment_policy, version, inventory_version, confirmed_at, rejected,
                 holds, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced, refunded, amendments
+                holds, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced, refunded,
+                shipped_at, delivered_at
            from orders
           where order_id = any($1)",
     )
@@ -69,13 +73,14 @@ pub async fn write(conn: &mut PgConnection, heads: &[&Head]) -> Result<(), Error
             set version = h.version, inventory_version = h.inventory_version, confirmed_at = h.confirmed_at,
                 rejected = h.rejected, holds = h.holds, reserved = h.reserved, backordered = h.backordered,
                 cancelled = h.cancelled, shipped = h.shipped, delivered = h.delivered, returned = h.returned,
-                invoiced = h.invoiced, refunded = h.refunded,
+                invoiced = h.invoiced, refunded = h.refunded, shipped_at = h.shipped_at, delivered_at = h.delivered_at,
                 payment_token = case when h.confirmed_at is null and not h.rejected and h.cancelled < o.ordered
                                      then o.payment_token end
            from unnest($1::uuid[], $2::int8[], $3::int8[], $4::timestamptz[], $5::bool[], $6::int4[], $7::int8[],
-                       $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[])
+                       $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[],
+                       $15::timestamptz[], $16::timestamptz[])
                 as h (order_id, version, inventory_version, confirmed_at, rejected, holds, reserved, backordered,
-                      cancelled, shipped, delivered, returned, invoiced, refunded)
+                      cancelled, shipped, delivered, returned, invoiced, refunded, shipped_at, delivered_at)
           where o.order_id = h.order_id",
     )
     .bind(heads.iter().map(|h| h.order_id).collect::<Vec<_>>())
@@ -92,6 +97,8 @@ pub async fn write(conn: &mut PgConnection, heads: &[&Head]) -> Result<(), Error
     .bind(quantities(|q| q.returned))
     .bind(quantities(|q| q.invoiced))
     .bind(quantities(|q| q.refunded))
+    .bind(heads.iter().map(|h| h.shipped_at).collect::<Vec<_>>())
+    .bind(heads.iter().map(|h| h.delivered_at).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     if done.rows_affected() == heads.len() as u64 {

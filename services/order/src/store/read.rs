@@ -35,6 +35,8 @@ fn order(row: &PgRow) -> Result<Order, Error> {
         rejections: Vec::new(),
         not_before: row.try_get("not_before")?,
         split_from: row.try_get("split_from")?,
+        return_id: row.try_get("return_id")?,
+        goodwill: row.try_get("goodwill")?,
     })
 }
 
@@ -48,6 +50,7 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
                 o.payment_method, o.reservation_policy, o.priority, o.sales_rep, o.recorded_at, o.gross, o.discount,
                 o.tax, o.order_discount, o.preferred_location_id, o.has_agreed_prices, o.tags,
                 o.route, o.amendments, o.not_before, o.split_from
+                o.route, o.shipped_at, o.delivered_at, o.return_id, o.goodwill
            from orders o left join customer c using (customer_id)
           where o.order_id = any($1)",
     )

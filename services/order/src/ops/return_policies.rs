@@ -1,0 +1,39 @@
+//! Return policies.
+
+use crate::convert;
+use crate::error::Error;
+use crate::ops::Books;
+use crate::return_policy::Policy;
+use crate::store;
+use pesan_api::order::v1 as pb;
+use std::collections::BTreeMap;
+
+/// Most policies there can be.
+const MOST: i64 = 200;
+
+/// Creates or replaces policies; of two with one name the later counts.
+pub async fn upsert(books: &Books, policies: &[Policy]) -> Result<(), Error> {
+    let by_name: BTreeMap<&str, &Policy> = policies.iter().map(|policy| (policy.name.as_str(), policy)).collect();
+    let mut tx = store::begin(&books.pool).await?;
+    store::return_policy::lock(&mut tx).await?;
+    if store::return_policy::write(&mut tx, &by_name.into_values().collect::<Vec<_>>()).await? > MOST {
+        return Err(Error::TooManyPolicies(MOST));
+    }
+    Ok(tx.commit().await?)
+}
+
+/// All of them, by rank and name.
+pub async fn list(books: &Books) -> Result<Vec<pb::ReturnPolicy>, Error> {
+    let mut conn = books.pool.acquire().await?;
+    let policies = store::return_policy::all(&mut conn).await?;
+    Ok(policies.iter().map(convert::return_policies::shown).collect())
+}
+
+/// Removes one.
+pub async fn delete(books: &Books, name: &str) -> Result<(), Error> {
+    let mut conn = books.pool.acquire().await?;
+    match store::return_policy::delete(&mut conn, name).await? {
+        true => Ok(()),
+        false => Err(Error::ReturnPolicyNotFound(name.to_owned())),
+    }
+}

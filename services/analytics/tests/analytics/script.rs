@@ -112,7 +112,7 @@ impl Script {
             gross: money(new.currency, new.lines.iter().map(|line| line.2).sum()),
             discount: money(new.currency, new.lines.iter().map(|line| line.3).sum()),
             tax: None,
-            return_id: String::new(),
+            ..Default::default()
         };
         self.of_order(0, new.number, new.at, &accepted);
     }

@@ -203,7 +203,7 @@ async fn whether_a_return_can_be_called_off_is_for_fulfilment_to_say(pool: PgPoo
     let rma = approved(&ask(&suite, vec![new(&order.id, &[(1, 4)])]).await[0]);
     let closes = suite.peers.fulfilment.closes.clone();
     assert_eq!(refusal(cancel(&suite, &rma.id).await.unwrap_err()), (Code::Aborted, "NOT_FOLLOWED_YET".into()));
-    let received = pesan_grpc::refuse::refused(Code::FailedPrecondition, "ALREADY_RECEIVED", "fulfilment.pesan", "no".into());
+    let received = pesan_grpc::refuse::refused(Code::FailedPrecondition, "ALREADY_RECEIVED", "fulfilment.pesan", "no");
     *closes.lock().unwrap() = Some(Err(received));
     let refused = cancel(&suite, &rma.id).await.unwrap_err();
     assert_eq!(refusal(refused), (Code::FailedPrecondition, "ALREADY_RECEIVED".into()));

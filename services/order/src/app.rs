@@ -6,7 +6,6 @@ use crate::ops;
 use crate::ops::Books;
 use crate::ops::cancel::Canceller;
 use crate::ops::change::Changer;
-use crate::ops::place;
 use crate::ops::review::Reviewer;
 use crate::ops::goodwill::Grantor;
 use crate::ops::place;
@@ -166,6 +165,7 @@ impl Application {
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),
             )
+            .add(
                 ReturnPolicyServiceServer::new(ReturnPolicies { books: books.clone() })
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),

@@ -155,9 +155,6 @@ pub enum Error {
         /// In what.
         currency: &'static str,
     },
-    /// A peer did not answer.
-    #[error("{0} does not answer: try again with the same request_id")]
-    PeerUnavailable(&'static str),
     /// A fact that does not fit.
     #[error(transparent)]
     Unlawful(#[from] Unlawful),
@@ -295,7 +292,6 @@ impl Error {
             Self::ReturnPolicyNotFound(_) => (Code::NotFound, "RETURN_POLICY_NOT_FOUND", None),
             Self::TooManyPolicies(_) => (Code::ResourceExhausted, "LIMIT_EXCEEDED", None),
             Self::MoreThanInvoiced { .. } => (Code::FailedPrecondition, "MORE_THAN_INVOICED", None),
-            Self::PeerUnavailable(_) => (Code::Unavailable, "PEER_UNAVAILABLE", soon(500)),
             Unlawful(_) | Database(_) | Broken(_) => (Code::Internal, "INTERNAL", None),
         }
     }

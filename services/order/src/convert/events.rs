@@ -6,7 +6,6 @@ use crate::draft::{DraftLine, Ready};
 use crate::line::{Line, LinePromise};
 use crate::name::order_number;
 use crate::order::{Head, Order, OrderLine};
-use crate::order::{Head, Order};
 use crate::settlement::{Promise, Work};
 use crate::store::linked::NewLinked;
 use pesan_api::order::v1 as pb;

@@ -328,6 +328,8 @@ impl<'a> Fold<'a> {
     /// Stock that was passed over because a change under way cancels what waited for it.
     pub fn passed_over(&self) -> &[(Uuid, Part)] {
         &self.passed_over
+    }
+
     /// One more fact of this service about an order of the batch, after its last one.
     pub fn tell<M: Message + Name>(&mut self, order_id: Uuid, fact: &M) -> Option<NewEvent> {
         let (head, change) = (self.heads.get_mut(&order_id)?, self.changes.get(&order_id)?);

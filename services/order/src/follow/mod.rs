@@ -75,7 +75,6 @@ impl Handle for Follow {
         events.extend(ops::linked::place_due(conn, &mut fold, exchanged, closed, self.books.clock.now()).await?);
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
-        store::rma::receive(conn, &fold.received()).await?;
         store::change::pass_over(conn, fold.passed_over()).await?;
         pesan_feed::append(conn, &events).await?;
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = fold.changed_orders();

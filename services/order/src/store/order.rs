@@ -45,9 +45,8 @@ pub(super) fn head(row: &PgRow) -> Result<Head, Error> {
 pub async fn heads(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Head>, Error> {
     let rows = sqlx::query(
         "select order_id, placed_at, traceparent, fulfilment_policy, version, inventory_version, confirmed_at, rejected,
-                holds, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced, refunded, amendments
                 holds, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced, refunded,
-                shipped_at, delivered_at
+                amendments, shipped_at, delivered_at
            from orders
           where order_id = any($1)",
     )

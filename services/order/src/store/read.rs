@@ -49,8 +49,7 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
                 o.number, o.channel, o.external_id, o.customer_id, c.external_id, o.currency, o.ship_to,
                 o.payment_method, o.reservation_policy, o.priority, o.sales_rep, o.recorded_at, o.gross, o.discount,
                 o.tax, o.order_discount, o.preferred_location_id, o.has_agreed_prices, o.tags,
-                o.route, o.amendments, o.not_before, o.split_from
-                o.route, o.shipped_at, o.delivered_at, o.return_id, o.goodwill
+                o.route, o.amendments, o.not_before, o.split_from, o.shipped_at, o.delivered_at, o.return_id, o.goodwill
            from orders o left join customer c using (customer_id)
           where o.order_id = any($1)",
     )

@@ -141,6 +141,7 @@ pub fn on_account(order: Uuid, customer: Uuid, lines: Vec<pb::ChargeLine>) -> pb
         traceparent: String::new(),
         order_version: 0,
         promise_version: 0,
+        ..Default::default()
     }
 }
 

@@ -5,6 +5,7 @@ use pesan_api::feed::v1 as pb;
 use pesan_api::feed::v1::feed_service_server::FeedService;
 use pesan_grpc::parse::to_timestamp;
 use pesan_grpc::{Violations, refuse};
+use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,18 @@ use uuid::Uuid;
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// The longest pause between two looks for events that another replica wrote.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Types that one reader may ask for.
+const MOST_TYPES: usize = 100;
+
+/// What was read at once.
+struct Page {
+    events: Vec<pb::Event>,
+    /// How far was looked.
+    after: Cursor,
+    /// There was nothing more.
+    caught_up: bool,
+}
 
 /// Serves the outbox of one service, and is what its own code wakes after a commit. Clones share the wake-up.
 #[derive(Clone)]
@@ -51,8 +64,8 @@ impl Feed {
         self.wake.notified().await;
     }
 
-    /// Events after `cursor`, waiting up to `wait` for the first one.
-    async fn page(&self, cursor: Cursor, max: i64, wait: Duration) -> sqlx::Result<(Vec<pb::Event>, Cursor, bool)> {
+    /// Events of these types after `cursor`, waiting up to `wait` for the first one.
+    async fn page(&self, mut cursor: Cursor, max: i64, types: &[String], wait: Duration) -> sqlx::Result<Page> {
         let deadline = Instant::now() + wait;
         let mut pause = Duration::from_millis(1);
         loop {
@@ -60,10 +73,14 @@ impl Feed {
             let notified = self.wake.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
-            let page = self.read(cursor, max).await?;
+            let page = self.read(cursor, max, types).await?;
             let now = Instant::now();
-            if !page.0.is_empty() || now >= deadline || self.closed.is_cancelled() {
+            if !page.events.is_empty() || now >= deadline || self.closed.is_cancelled() {
                 return Ok(page);
+            }
+            cursor = page.after;
+            if !page.caught_up {
+                continue; // whatever was passed over need not be looked at again
             }
             // A wake-up may come before older transactions have ended, which hide the new events: look again soon.
             tokio::select! {
@@ -74,49 +91,76 @@ impl Feed {
         }
     }
 
-    async fn read(&self, cursor: Cursor, max: i64) -> sqlx::Result<(Vec<pb::Event>, Cursor, bool)> {
+    async fn read(&self, cursor: Cursor, max: i64, types: &[String]) -> sqlx::Result<Page> {
+        // Where nothing matches, one row still says how far was looked: to an event that is there, because the number of a
+        // transaction that left nothing may be given again after a crash.
         // A bare `order by xid` would mean the text that is selected, which sorts 1000 before 999.
         let rows = sqlx::query(
-            "select xid::text, seq, event_id, aggregate_id, version, type, payload, correlation_id, traceparent,
+            "with looked_at as materialized (
+                 select xid, seq
+                   from outbox
+                  where (xid, seq) > ($1::text::xid8, $2)
+                    and xid < pg_snapshot_xmin(pg_current_snapshot())
+                  order by xid, seq
+                  limit $3),
+             last as (
+                 select xid, seq, (select count(*) from looked_at) as count
+                   from looked_at
+                  order by xid desc, seq desc
+                  limit 1)
+             select last.count, last.xid::text, last.seq,
+                    e.xid::text, e.seq, event_id, aggregate_id, version, type, payload, correlation_id, traceparent,
                     effective_at, recorded_at
-               from outbox
-              where (xid, seq) > ($1::text::xid8, $2)
-                and xid < pg_snapshot_xmin(pg_current_snapshot())
-              order by outbox.xid, outbox.seq
-              limit $3",
+               from last
+               left join lateral (
+                    select *
+                      from outbox
+                     where (xid, seq) > ($1::text::xid8, $2)
+                       and (xid, seq) <= (last.xid, last.seq)
+                       and ($4::text[] = '{}' or type = any($4))) e on true
+              order by e.xid, e.seq",
         )
         .bind(cursor.xid.to_string())
         .bind(cursor.seq)
         .bind(max)
+        .bind(types)
         .fetch_all(&self.pool)
         .await?;
-        let mut caught_up = (rows.len() as i64) < max;
-        let mut after = cursor;
+        let mut page = Page { events: Vec::with_capacity(rows.len()), after: cursor, caught_up: true };
+        let Some(first) = rows.first() else { return Ok(page) };
+        page.caught_up = first.try_get::<i64, _>(0)? < max;
+        let last = self.position(first, 1)?;
         let mut bytes = 0;
-        let mut events = Vec::with_capacity(rows.len());
         for row in rows {
+            let Some(event_id) = row.try_get::<Option<Uuid>, _>(5)? else { break };
             if bytes > PAGE_BYTES {
-                caught_up = false;
-                break;
+                page.caught_up = false;
+                return Ok(page);
             }
-            let xid: String = row.try_get(0)?;
-            let xid = xid.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            after = Cursor { epoch: self.epoch, xid, seq: row.try_get(1)? };
-            let payload: Vec<u8> = row.try_get(6)?;
+            page.after = self.position(&row, 3)?;
+            let payload: Vec<u8> = row.try_get(9)?;
             bytes += payload.len() + 200;
-            events.push(pb::Event {
-                event_id: row.try_get::<Uuid, _>(2)?.to_string(),
-                aggregate_id: row.try_get::<Uuid, _>(3)?.to_string(),
-                version: row.try_get(4)?,
-                r#type: row.try_get(5)?,
+            page.events.push(pb::Event {
+                event_id: event_id.to_string(),
+                aggregate_id: row.try_get::<Uuid, _>(6)?.to_string(),
+                version: row.try_get(7)?,
+                r#type: row.try_get(8)?,
                 payload: payload.into(),
-                correlation_id: row.try_get::<Option<Uuid>, _>(7)?.map(|id| id.to_string()).unwrap_or_default(),
-                traceparent: row.try_get::<Option<String>, _>(8)?.unwrap_or_default(),
-                effective_at: Some(to_timestamp(row.try_get(9)?)),
-                recorded_at: Some(to_timestamp(row.try_get(10)?)),
+                correlation_id: row.try_get::<Option<Uuid>, _>(10)?.map(|id| id.to_string()).unwrap_or_default(),
+                traceparent: row.try_get::<Option<String>, _>(11)?.unwrap_or_default(),
+                effective_at: Some(to_timestamp(row.try_get(12)?)),
+                recorded_at: Some(to_timestamp(row.try_get(13)?)),
             });
         }
-        Ok((events, after, caught_up))
+        page.after = last;
+        Ok(page)
+    }
+
+    /// The position in two columns of a row, from `column` on.
+    fn position(&self, row: &PgRow, column: usize) -> sqlx::Result<Cursor> {
+        let xid: String = row.try_get(column)?;
+        let xid = xid.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok(Cursor { epoch: self.epoch, xid, seq: row.try_get(column + 1)? })
     }
 
     async fn head(&self) -> sqlx::Result<Cursor> {
@@ -127,10 +171,7 @@ impl Feed {
         )
         .fetch_optional(&self.pool)
         .await?;
-        let Some(row) = row else { return Ok(Cursor::start(self.epoch)) };
-        let xid: String = row.try_get(0)?;
-        let xid = xid.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        Ok(Cursor { epoch: self.epoch, xid, seq: row.try_get(1)? })
+        row.map_or(Ok(Cursor::start(self.epoch)), |row| self.position(&row, 0))
     }
 
     fn cursor(&self, text: &str) -> Result<Cursor, Status> {
@@ -163,11 +204,15 @@ impl FeedService for Feed {
         let mut violations = Violations::new();
         violations.within("max_events", request.max_events, 0, 5000);
         violations.within("max_wait_ms", request.max_wait_ms, 0, 30_000);
+        if request.types.len() > MOST_TYPES {
+            violations.add("types", format!("at most {MOST_TYPES}"));
+        }
         violations.into_result(()).map_err(|v| refuse::invalid(&v))?;
         let cursor = self.cursor(&request.cursor)?;
         let max = if request.max_events == 0 { 500 } else { i64::from(request.max_events) };
         let wait = Duration::from_millis(request.max_wait_ms.unsigned_abs().into());
-        let (events, after, caught_up) = self.page(cursor, max, wait).await.map_err(internal)?;
+        let page = self.page(cursor, max, &request.types, wait).await.map_err(internal)?;
+        let Page { events, after, caught_up } = page;
         Ok(Response::new(pb::PullResponse { events, cursor: after.encode(), caught_up }))
     }
 
@@ -183,11 +228,11 @@ impl FeedService for Feed {
         let feed = self.clone();
         tokio::spawn(async move {
             while !sender.is_closed() && !feed.closed.is_cancelled() {
-                match feed.page(cursor, 500, Duration::from_secs(5)).await {
-                    Ok((events, after, _)) => {
-                        cursor = after;
-                        for event in events {
-                            let response = pb::TailResponse { event: Some(event), cursor: after.encode() };
+                match feed.page(cursor, 500, &[], Duration::from_secs(5)).await {
+                    Ok(page) => {
+                        cursor = page.after;
+                        for event in page.events {
+                            let response = pb::TailResponse { event: Some(event), cursor: cursor.encode() };
                             if sender.send(Ok(response)).await.is_err() {
                                 return;
                             }

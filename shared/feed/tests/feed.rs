@@ -4,8 +4,9 @@
 use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
 use pesan_api::feed::v1::{GetPositionRequest, PullRequest, PullResponse, TailRequest};
-use pesan_api::order::v1::OrderCancelled;
+use pesan_api::order::v1::{OrderCancelled, OrderRejected};
 use pesan_feed::{Event, Feed, Follower, FollowerOptions, Handle, NewEvent, Progress};
+use prost::Name as _;
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -33,7 +34,7 @@ async fn serve(pool: &PgPool) -> (Feed, String) {
 
 async fn pull(endpoint: &str, cursor: &str, max_events: i32) -> PullResponse {
     let mut client = FeedServiceClient::connect(endpoint.to_owned()).await.unwrap();
-    let request = PullRequest { follower: "test".into(), cursor: cursor.into(), max_events, max_wait_ms: 0 };
+    let request = PullRequest { follower: "test".into(), cursor: cursor.into(), max_events, ..Default::default() };
     client.pull(request).await.unwrap().into_inner()
 }
 
@@ -47,7 +48,8 @@ async fn pull_all(
     let mut client = FeedServiceClient::connect(endpoint.to_owned()).await.unwrap();
     let mut events = Vec::new();
     while events.len() < count {
-        let request = PullRequest { follower: "test".into(), cursor, max_events: page, max_wait_ms: 10_000 };
+        let request =
+            PullRequest { follower: "test".into(), cursor, max_events: page, max_wait_ms: 10_000, types: vec![] };
         let answer = client.pull(request).await.unwrap().into_inner();
         assert!(!answer.events.is_empty(), "{} of {count} events came", events.len());
         cursor = answer.cursor;
@@ -159,10 +161,15 @@ async fn a_gap_or_a_swap_in_the_outbox_is_found(pool: PgPool) {
 
 /// Counts events into a table, and fails once when told to.
 struct Count {
+    types: Vec<String>,
     fail: std::sync::atomic::AtomicBool,
 }
 
 impl Handle for Count {
+    fn types(&self) -> Vec<String> {
+        self.types.clone()
+    }
+
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         for event in events {
             assert!(event.decode::<OrderCancelled>()?.is_some());
@@ -180,7 +187,7 @@ impl Handle for Count {
 async fn follower(pool: &PgPool, endpoint: &str, fail: bool) -> Follower<Count> {
     let channel = pesan_grpc::channel::lazy(endpoint, Duration::from_secs(5)).unwrap();
     let options = FollowerOptions { max_events: 3, ..FollowerOptions::default() };
-    Follower::new("billing", "order", channel, pool.clone(), Count { fail: fail.into() }, options)
+    Follower::new("billing", "order", channel, pool.clone(), Count { types: Vec::new(), fail: fail.into() }, options)
 }
 
 async fn seen(pool: &PgPool) -> Vec<i64> {
@@ -233,6 +240,81 @@ async fn a_follower_goes_on_where_another_or_a_reset_left_the_cursor(pool: PgPoo
 
     pesan_feed::reset(&mut conn).await.unwrap();
     assert_eq!(first.run_once().await.unwrap(), Progress::Applied(3), "1 comes after 9");
+}
+
+/// Every third event is of another kind.
+fn mixed(id: Uuid, versions: std::ops::RangeInclusive<i64>) -> Vec<NewEvent> {
+    let other = |v| NewEvent::new(id, v, &OrderRejected::default(), OffsetDateTime::UNIX_EPOCH).of_journey(id);
+    versions.map(|v| if v % 3 == 0 { event(id, v) } else { other(v) }).collect()
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_reader_of_some_types_gets_those_alone_and_misses_none(pool: PgPool) {
+    let (_, endpoint) = serve(&pool).await;
+    let (id, late) = (Uuid::now_v7(), Uuid::now_v7());
+    let mut conn = pool.acquire().await.unwrap();
+    pesan_feed::append(&mut conn, &mixed(id, 1..=20)).await.unwrap();
+    let mut slow = pool.begin().await.unwrap();
+    pesan_feed::append(&mut slow, &[event(late, 1)]).await.unwrap();
+    pesan_feed::append(&mut conn, &mixed(id, 21..=40)).await.unwrap();
+
+    let mut client = FeedServiceClient::connect(endpoint).await.unwrap();
+    let types = vec![OrderCancelled::full_name()];
+    let mut request =
+        PullRequest { follower: "test".into(), max_events: 4, max_wait_ms: 10_000, types, ..Default::default() };
+    let mut versions = Vec::new();
+    while versions.len() < 6 {
+        let page = client.pull(request.clone()).await.unwrap().into_inner();
+        versions.extend(page.events.iter().map(|event| event.version));
+        request.cursor = page.cursor;
+    }
+    assert_eq!(versions, [3, 6, 9, 12, 15, 18], "what comes after a transaction that is open stays hidden");
+
+    request.max_wait_ms = 0;
+    let nothing = client.pull(request.clone()).await.unwrap().into_inner();
+    assert!(nothing.events.is_empty());
+    request.cursor = nothing.cursor;
+    slow.commit().await.unwrap();
+    request.max_wait_ms = 10_000;
+    let mut seen = Vec::new();
+    while seen.len() < 8 {
+        let page = client.pull(request.clone()).await.unwrap().into_inner();
+        seen.extend(page.events.iter().map(|event| event.version));
+        request.cursor = page.cursor;
+    }
+    assert_eq!(seen, [1, 21, 24, 27, 30, 33, 36, 39]);
+    request.max_wait_ms = 0;
+    let end = client.pull(request).await.unwrap().into_inner();
+    let position = client.get_position(GetPositionRequest { cursor: end.cursor.clone() }).await.unwrap().into_inner();
+    assert_eq!((position.head, position.behind), (end.cursor, 0), "version 40 was passed over");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_follower_of_some_types_keeps_its_place_where_nothing_concerns_it(pool: PgPool) {
+    let (_, endpoint) = serve(&pool).await;
+    sqlx::raw_sql("create table seen (id uuid, version bigint, primary key (id, version))")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let id = Uuid::now_v7();
+    let mut conn = pool.acquire().await.unwrap();
+    pesan_feed::append(&mut conn, &mixed(id, 1..=8)).await.unwrap();
+    let types = vec![OrderCancelled::full_name()];
+    let channel = pesan_grpc::channel::lazy(&endpoint, Duration::from_secs(5)).unwrap();
+    let handler = Count { types, fail: false.into() };
+    let options = FollowerOptions { max_events: 100, ..FollowerOptions::default() };
+    let mut follower = Follower::new("billing", "order", channel, pool.clone(), handler, options);
+    assert_eq!(follower.run_once().await.unwrap(), Progress::Applied(2));
+    pesan_feed::append(&mut conn, &mixed(id, 10..=11)).await.unwrap();
+    assert_eq!(follower.run_once().await.unwrap(), Progress::CaughtUp);
+    let cursors = pesan_feed::cursors(&mut conn).await.unwrap();
+    let mut client = FeedServiceClient::connect(endpoint).await.unwrap();
+    let cursor = cursors[0].cursor.clone();
+    let position = client.get_position(GetPositionRequest { cursor }).await.unwrap().into_inner();
+    assert_eq!((position.reachable, position.behind), (true, 0));
+    pesan_feed::append(&mut conn, &mixed(id, 12..=12)).await.unwrap();
+    assert_eq!(follower.run_once().await.unwrap(), Progress::Applied(1));
+    assert_eq!(seen(&pool).await, [3, 6, 12]);
 }
 
 #[sqlx::test(migrations = false)]

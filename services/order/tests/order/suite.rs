@@ -167,7 +167,7 @@ impl Suite {
         let count: i64 = sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await.unwrap();
         let (mut cursor, mut events) = (String::new(), Vec::new());
         while (events.len() as i64) < count {
-            let request = PullRequest { follower: "test".into(), cursor, max_events: 5000, max_wait_ms: 2000 };
+            let request = PullRequest { follower: "test".into(), cursor, max_events: 5000, max_wait_ms: 2000, ..PullRequest::default() };
             let page = self.feed.clone().pull(request).await.unwrap().into_inner();
             cursor = page.cursor;
             events.extend(page.events);

@@ -102,6 +102,14 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
         answers
     }
 
+    /// Queues one item as soon as there is room, however long that takes. Its place in the queue is taken when this
+    /// returns; the answer is waited for apart.
+    pub async fn submit_when_room(&self, item: T, weight: usize) -> Result<Answer<R>, Refused> {
+        let (answer, receiver) = oneshot::channel();
+        self.queue.send(Job { item, weight, answer }).await.map_err(|_| Refused::Closed)?;
+        Ok(Answer(receiver))
+    }
+
     fn enqueue(&self, item: T, weight: usize) -> Result<oneshot::Receiver<R>, Refused> {
         let (answer, receiver) = oneshot::channel();
         match self.queue.try_send(Job { item, weight, answer }) {
@@ -109,6 +117,16 @@ impl<T: Send + 'static, R: Send + 'static> Coalescer<T, R> {
             Err(mpsc::error::TrySendError::Full(_)) => Err(Refused::Full),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Refused::Closed),
         }
+    }
+}
+
+/// An answer that is on its way.
+pub struct Answer<R>(oneshot::Receiver<R>);
+
+impl<R> Answer<R> {
+    /// Waits for it; to be waited for until it is there, and then no more. Nothing is lost where the wait is given up.
+    pub async fn wait(&mut self) -> Result<R, Refused> {
+        (&mut self.0).await.map_err(|_| Refused::Closed)
     }
 }
 

@@ -6,19 +6,22 @@ use crate::ops;
 use crate::ops::Books;
 use crate::ops::cancel::Canceller;
 use crate::ops::change::Changer;
-use crate::ops::review::Reviewer;
 use crate::ops::goodwill::Grantor;
 use crate::ops::place;
 use crate::ops::return_steps::Clerk;
+use crate::ops::review::Reviewer;
 use crate::ops::saga::Saga;
 use crate::ops::settings::Cache;
 use crate::ops::settle::Settler;
 use crate::ops::wakes::Wakes;
 use crate::rpc::changes::Changes;
+use crate::rpc::channels::Channels;
 use crate::rpc::customers::Customers;
-use crate::rpc::holds::Holds;
 use crate::rpc::goodwill::Goodwill;
+use crate::rpc::holds::Holds;
+use crate::rpc::imports::Imports;
 use crate::rpc::orders::Orders;
+use crate::rpc::prices::Prices;
 use crate::rpc::proof::Proof;
 use crate::rpc::return_policies::ReturnPolicies;
 use crate::rpc::returns::Returns;
@@ -31,10 +34,13 @@ use pesan_api::fulfilment::v1::fulfilment_service_client::FulfilmentServiceClien
 use pesan_api::fulfilment::v1::return_receipt_service_client::ReturnReceiptServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::order::v1::change_service_server::ChangeServiceServer;
+use pesan_api::order::v1::channel_service_server::ChannelServiceServer;
 use pesan_api::order::v1::customer_service_server::CustomerServiceServer;
-use pesan_api::order::v1::hold_service_server::HoldServiceServer;
 use pesan_api::order::v1::goodwill_service_server::GoodwillServiceServer;
+use pesan_api::order::v1::hold_service_server::HoldServiceServer;
+use pesan_api::order::v1::import_service_server::ImportServiceServer;
 use pesan_api::order::v1::order_service_server::OrderServiceServer;
+use pesan_api::order::v1::price_service_server::PriceServiceServer;
 use pesan_api::order::v1::return_policy_service_server::ReturnPolicyServiceServer;
 use pesan_api::order::v1::return_service_server::ReturnServiceServer;
 use pesan_api::order::v1::rule_service_server::RuleServiceServer;
@@ -107,8 +113,7 @@ impl Application {
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
         };
         let (settler_inventory, settler_billing) = (settler.inventory.clone(), settler.billing.clone());
-        let clerk =
-            Clerk { books: books.clone(), fulfilment: ReturnReceiptServiceClient::new(fulfilment.clone()) };
+        let clerk = Clerk { books: books.clone(), fulfilment: ReturnReceiptServiceClient::new(fulfilment.clone()) };
         let grantor = Grantor { books: books.clone(), billing: settler.billing.clone() };
         let canceller = Canceller {
             books: books.clone(),
@@ -119,9 +124,11 @@ impl Application {
         let saga = Saga::start(books.clone(), settler, running.clone());
         ops::rules::make_ready_checks(&books).await.context("the checks that come ready")?;
         let reviewer = Reviewer { books: books.clone(), saga: saga.clone(), canceller: canceller.clone() };
+        let intake = place::intake(books.clone(), saga.clone(), running.clone());
+        let imports = Imports::new(books.clone(), intake.clone(), stopping.clone());
         let orders = Orders {
             books: books.clone(),
-            intake: place::intake(books.clone(), saga.clone(), running.clone()),
+            intake,
             saga: saga.clone(),
             canceller: canceller.clone(),
             watchers: Watchers::new(stopping.clone()),
@@ -161,6 +168,11 @@ impl Application {
                     .max_encoding_message_size(MAX_MESSAGE),
             )
             .add(
+                ChannelServiceServer::new(Channels { books: books.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(
                 HoldServiceServer::new(Holds { books: books.clone(), saga: saga.clone() })
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),
@@ -171,6 +183,16 @@ impl Application {
                     .max_encoding_message_size(MAX_MESSAGE),
             )
             .add(GoodwillServiceServer::new(Goodwill(grantor)))
+            .add(
+                PriceServiceServer::new(Prices { books: books.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(
+                ImportServiceServer::new(imports)
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
             .add(FeedServiceServer::new(feed).max_encoding_message_size(MAX_MESSAGE))
             .add(ProofServiceServer::new(Proof { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE));
 

@@ -283,7 +283,9 @@ impl Error {
             PriceDeviation(_) => (Code::FailedPrecondition, "PRICE_DEVIATION", None),
             Self::ReturnWindowClosed(_) => (Code::FailedPrecondition, "RETURN_WINDOW_CLOSED", None),
             Self::ReturnReasonNotAllowed { .. } => (Code::FailedPrecondition, "RETURN_REASON_NOT_ALLOWED", None),
-            Self::ReturnResolutionNotAllowed { .. } => (Code::FailedPrecondition, "RETURN_RESOLUTION_NOT_ALLOWED", None),
+            Self::ReturnResolutionNotAllowed { .. } => {
+                (Code::FailedPrecondition, "RETURN_RESOLUTION_NOT_ALLOWED", None)
+            }
             Self::ReturnState(..) => (Code::FailedPrecondition, "RETURN_STATE", None),
             Self::AlreadyReceived => (Code::FailedPrecondition, "ALREADY_RECEIVED", None),
             Self::NotFollowedYet => (Code::Aborted, "NOT_FOLLOWED_YET", soon(200)),

@@ -408,8 +408,17 @@ mod tests {
     fn a_repair_goes_step_by_step_and_ends() {
         use ReturnState::*;
         let states = [
-            AwaitingApproval, Rejected, Approved, PartiallyReceived, Received, Discrepancy, InRepair, Repaired, SentBack,
-            Scrapped, Cancelled,
+            AwaitingApproval,
+            Rejected,
+            Approved,
+            PartiallyReceived,
+            Received,
+            Discrepancy,
+            InRepair,
+            Repaired,
+            SentBack,
+            Scrapped,
+            Cancelled,
         ];
         let steps = [RepairStep::Start, RepairStep::Complete, RepairStep::SendBack, RepairStep::Scrap];
         let mut possible = Vec::new();

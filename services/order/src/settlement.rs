@@ -5,7 +5,7 @@ use crate::draft::PaymentToken;
 use crate::line::LinePromise;
 use crate::order::{Action, Rejection, Standing, allows};
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, ReservationPolicy};
-use pesan_money::{Currency, Money};
+use pesan_money::{Currency, slice};
 use rust_decimal::Decimal;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -45,6 +45,10 @@ pub struct Work {
     pub amendments: i32,
     /// Not to be shipped earlier.
     pub not_before: Option<OffsetDateTime>,
+    /// Where it came from.
+    pub channel: String,
+    /// From where to ship, if it can be.
+    pub preferred_location_id: Option<Uuid>,
     /// What is ordered, by line number.
     pub lines: Vec<WorkLine>,
     /// Tries that failed.
@@ -69,16 +73,11 @@ pub struct WorkLine {
 }
 
 impl WorkLine {
-    /// Line total, discount and tax for `quantity` of what is ordered: the shares that, with those of the rest, sum
-    /// exactly.
+    /// Line total, discount and tax of the first `quantity` units of what is ordered; with the slices of the others they
+    /// sum exactly.
     pub fn amounts_for(&self, currency: Currency, quantity: i64) -> [Decimal; 3] {
-        let amounts = [self.line_total, self.discount, self.tax];
-        if quantity == self.quantity {
-            return amounts;
-        }
-        let weights = [Decimal::from(quantity), Decimal::from(self.quantity - quantity)];
-        amounts
-            .map(|amount| Money::new(currency, amount).allocate(&weights).first().map_or(Decimal::ZERO, |m| m.amount))
+        [self.line_total, self.discount, self.tax]
+            .map(|amount| slice::cumulative(amount, quantity, self.quantity, currency.exponent()))
     }
 }
 

@@ -232,6 +232,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_for_room_is_not_refused() {
+        let gate = Arc::new(Semaphore::new(0));
+        let coalescer = Coalescer::spawn(Limits { queue: 1, items: 1, ..LIMITS }, {
+            let gate = gate.clone();
+            move |items: Vec<u32>| {
+                let gate = gate.clone();
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    items
+                }
+            }
+        });
+        let sending = tokio::spawn(async move {
+            let mut answers = Vec::new();
+            for item in 0..5 {
+                answers.push(coalescer.submit_when_room(item, 1).await.unwrap());
+            }
+            answers
+        });
+        tokio::task::yield_now().await;
+        assert!(!sending.is_finished(), "one is worked on, one waits in the queue, and the next has no room");
+        gate.add_permits(5);
+        for (item, mut answer) in (0..).zip(sending.await.unwrap()) {
+            assert_eq!(answer.wait().await, Ok(item));
+        }
+    }
+
+    #[tokio::test]
     async fn an_answer_of_another_length_is_nobodys_answer() {
         let coalescer = Coalescer::spawn(LIMITS, |_: Vec<u32>| async { Vec::<u32>::new() });
         assert_eq!(coalescer.submit(1, 1).await, Err(Refused::Closed));

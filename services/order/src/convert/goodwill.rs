@@ -82,10 +82,8 @@ impl TryFrom<pb::GrantGoodwillRequest> for GrantGoodwill {
 
 /// A goodwill as clients see it.
 pub fn goodwill(goodwill: &Goodwill, currency: Currency) -> pb::Goodwill {
-    let line = |(line_no, amount): &(i32, Decimal)| pb::GoodwillLine {
-        line_no: *line_no,
-        amount: money(currency, *amount),
-    };
+    let line =
+        |(line_no, amount): &(i32, Decimal)| pb::GoodwillLine { line_no: *line_no, amount: money(currency, *amount) };
     pb::Goodwill {
         id: goodwill.goodwill_id.to_string(),
         order_id: goodwill.order_id.to_string(),

@@ -1,13 +1,15 @@
 //! Protos to what the use cases take, and back.
 
 pub mod change;
+pub mod channels;
 pub mod customers;
 pub mod events;
-pub mod holds;
 pub mod goodwill;
+pub mod holds;
 pub mod listing;
 pub mod orders;
 pub mod place;
+pub mod prices;
 pub mod return_policies;
 pub mod return_steps;
 pub mod returns;

@@ -17,11 +17,9 @@ const MOST: usize = 200;
 /// All that is wrong with it.
 pub fn policy(policy: pb::ReturnPolicy) -> Result<Policy, Violations> {
     let mut v = Violations::new();
-    for (field, len) in [
-        ("channels", policy.channels.len()),
-        ("segments", policy.segments.len()),
-        ("reasons", policy.reasons.len()),
-    ] {
+    for (field, len) in
+        [("channels", policy.channels.len()), ("segments", policy.segments.len()), ("reasons", policy.reasons.len())]
+    {
         if len > MOST {
             v.add(field, format!("must have at most {MOST} entries, not {len}"));
         }

@@ -55,28 +55,42 @@ impl Deed {
 /// Reads an approval.
 pub fn approve(q: &pb::ApproveReturnRequest) -> Result<Deed, Error> {
     let mut v = Violations::new();
-    let deed = Deed::read(&mut v, ("pesan.order.v1.ApproveReturnRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), true);
+    let deed = Deed::read(
+        &mut v,
+        ("pesan.order.v1.ApproveReturnRequest", q),
+        (&q.request_id, &q.name),
+        (&q.by, &q.note),
+        true,
+    );
     Ok(v.into_result(deed)?)
 }
 
 /// Reads a rejection.
 pub fn reject(q: &pb::RejectReturnRequest) -> Result<Deed, Error> {
     let mut v = Violations::new();
-    let deed = Deed::read(&mut v, ("pesan.order.v1.RejectReturnRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), true);
+    let deed =
+        Deed::read(&mut v, ("pesan.order.v1.RejectReturnRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), true);
     Ok(v.into_result(deed)?)
 }
 
 /// Reads a cancellation.
 pub fn cancel(q: &pb::CancelReturnRequest) -> Result<Deed, Error> {
     let mut v = Violations::new();
-    let deed = Deed::read(&mut v, ("pesan.order.v1.CancelReturnRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), false);
+    let deed = Deed::read(
+        &mut v,
+        ("pesan.order.v1.CancelReturnRequest", q),
+        (&q.request_id, &q.name),
+        (&q.by, &q.note),
+        false,
+    );
     Ok(v.into_result(deed)?)
 }
 
 /// Reads an end.
 pub fn close(q: &pb::CloseReturnRequest) -> Result<Deed, Error> {
     let mut v = Violations::new();
-    let deed = Deed::read(&mut v, ("pesan.order.v1.CloseReturnRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), false);
+    let deed =
+        Deed::read(&mut v, ("pesan.order.v1.CloseReturnRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), false);
     Ok(v.into_result(deed)?)
 }
 
@@ -94,7 +108,13 @@ pub struct Resolve {
 /// Reads a decision.
 pub fn resolve(q: &pb::ResolveDiscrepancyRequest) -> Result<Resolve, Error> {
     let mut v = Violations::new();
-    let deed = Deed::read(&mut v, ("pesan.order.v1.ResolveDiscrepancyRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), true);
+    let deed = Deed::read(
+        &mut v,
+        ("pesan.order.v1.ResolveDiscrepancyRequest", q),
+        (&q.request_id, &q.name),
+        (&q.by, &q.note),
+        true,
+    );
     let discrepancy_id = v.uuid("discrepancy_id", &q.discrepancy_id);
     let decision = known(&mut v, "decision", q.decision).unwrap_or_default();
     if decision == DiscrepancyDecision::Unspecified {
@@ -119,7 +139,13 @@ pub struct Repair {
 /// Reads a step.
 pub fn repair(q: &pb::RecordRepairStepRequest) -> Result<Repair, Error> {
     let mut v = Violations::new();
-    let deed = Deed::read(&mut v, ("pesan.order.v1.RecordRepairStepRequest", q), (&q.request_id, &q.name), (&q.by, &q.note), true);
+    let deed = Deed::read(
+        &mut v,
+        ("pesan.order.v1.RecordRepairStepRequest", q),
+        (&q.request_id, &q.name),
+        (&q.by, &q.note),
+        true,
+    );
     let step = known(&mut v, "step", q.step).unwrap_or_default();
     if step == RepairStep::Unspecified {
         v.add("step", "is required");

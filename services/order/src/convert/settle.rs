@@ -34,6 +34,8 @@ pub fn demand(work: &Work, traceparent: &str) -> inventory::OrderDemand {
         traceparent: traceparent.to_owned(),
         revision: work.amendments.into(),
         not_before: work.not_before.map(to_timestamp),
+        channel: work.channel.clone(),
+        preferred_location_id: work.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
         ..inventory::OrderDemand::default()
     }
 }

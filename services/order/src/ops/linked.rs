@@ -58,7 +58,6 @@ pub async fn place_due(
     Ok(events)
 }
 
-
 /// The order that a return's goods came from, with its lines.
 pub async fn original(conn: &mut PgConnection, order_id: Uuid) -> Result<Order, Error> {
     let order = store::read::orders(conn, &[order_id], true).await?.remove(&order_id);

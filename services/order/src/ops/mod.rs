@@ -2,11 +2,13 @@
 
 pub mod cancel;
 pub mod change;
+pub mod channels;
 pub mod customers;
 pub mod goodwill;
 pub mod hold;
 pub mod linked;
 pub mod place;
+pub mod prices;
 pub mod proof;
 pub mod read;
 pub mod ready;

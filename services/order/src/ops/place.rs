@@ -220,6 +220,8 @@ fn work(ready: &Ready<'_>, number: i64) -> Work {
         ship_to: ready.ship_to.encode_to_vec(),
         amendments: 0,
         not_before: None,
+        channel: draft.channel.clone(),
+        preferred_location_id: ready.preferred_location_id,
         lines: lines.collect(),
         attempts: 0,
     }

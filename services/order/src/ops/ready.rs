@@ -1,5 +1,6 @@
 //! Completing drafts: what an order leaves open is its customer's, its channel's, or the house's.
 
+use crate::channel::Details;
 use crate::convert::place::payment_token_fits;
 use crate::customer::Customer;
 use crate::draft::{Buyer, Draft, Ready};
@@ -37,6 +38,17 @@ impl Customers {
             Buyer::External(external_id) => self.by_id.get(self.ids.get(external_id)?),
         }
     }
+
+    /// The same, where the one that is named has to be there.
+    pub fn named(&self, draft: &Draft) -> Result<Option<&Customer>, Error> {
+        match (&draft.buyer, self.of(&draft.buyer)) {
+            (Buyer::Id(_), None) => Err(Error::invalid("customer_id", "is no customer")),
+            (Buyer::External(_), None) => {
+                Err(Error::invalid("customer_external_id", "is no customer: upsert the customer first"))
+            }
+            (Buyer::Guest | Buyer::Id(_) | Buyer::External(_), customer) => Ok(customer),
+        }
+    }
 }
 
 /// Finds the customers of drafts.
@@ -67,15 +79,7 @@ pub fn make_ready<'a>(
     settings: &Settings,
     now: OffsetDateTime,
 ) -> Result<Ready<'a>, Error> {
-    let customer = customers.of(&draft.buyer);
-    match &draft.buyer {
-        Buyer::Guest => {}
-        Buyer::Id(_) if customer.is_none() => return Err(Error::invalid("customer_id", "is no customer")),
-        Buyer::External(_) if customer.is_none() => {
-            return Err(Error::invalid("customer_external_id", "is no customer: upsert the customer first"));
-        }
-        Buyer::Id(_) | Buyer::External(_) => {}
-    }
+    let customer = customers.named(draft)?;
     let first_address = || customer.and_then(|c| c.details.addresses.first().cloned());
     let Some(ship_to) = draft.ship_to.clone().or_else(first_address) else {
         return Err(Error::invalid("ship_to", "is required: the customer has no address"));
@@ -89,16 +93,12 @@ pub fn make_ready<'a>(
         return Err(Error::ChannelClosed(draft.channel.clone()));
     }
     let payment_method = payment_method(draft, channel.payment_method)?;
-    let currency = currency(draft, channel.currency)?;
+    let currency = currency_of(draft, channel.currency)?;
     let placed_at = draft.placed_at.unwrap_or(now);
     let segment = customer.map_or("", |customer| &customer.details.segment);
     let lists = settings.prices.lists_for(&Circumstances { currency, channel: &draft.channel, segment, at: placed_at });
-    let tolerance = match channel.price_deviation {
-        PriceDeviationPolicy::Accept | PriceDeviationPolicy::Unspecified => None,
-        PriceDeviationPolicy::Hold | PriceDeviationPolicy::Refuse => Some(channel.price_tolerance),
-    };
     let Agreed { lines, totals, order_discount, deviations } =
-        agree(draft, currency, &lists, tolerance).map_err(|d| disagreement(&d))?;
+        agree(draft, currency, &lists, tolerance_of(channel)).map_err(|d| disagreement(&d))?;
     let mut holds = Vec::new();
     if !deviations.is_empty() {
         if channel.price_deviation == PriceDeviationPolicy::Refuse {
@@ -129,6 +129,14 @@ pub fn make_ready<'a>(
     })
 }
 
+/// How far given prices may be from the lists'; none: they are not measured.
+pub fn tolerance_of(channel: &Details) -> Option<i32> {
+    match channel.price_deviation {
+        PriceDeviationPolicy::Accept | PriceDeviationPolicy::Unspecified => None,
+        PriceDeviationPolicy::Hold | PriceDeviationPolicy::Refuse => Some(channel.price_tolerance),
+    }
+}
+
 fn payment_method(draft: &Draft, default: Option<PaymentMethod>) -> Result<PaymentMethod, Error> {
     if let Some(given) = draft.payment_method {
         return Ok(given); // read as a whole already
@@ -143,7 +151,8 @@ fn payment_method(draft: &Draft, default: Option<PaymentMethod>) -> Result<Payme
     Ok(v.into_result(method)?)
 }
 
-fn currency(draft: &Draft, default: Option<Currency>) -> Result<Currency, Error> {
+/// The currency of a draft.
+pub fn currency_of(draft: &Draft, default: Option<Currency>) -> Result<Currency, Error> {
     match (draft.currency, default) {
         (Some(given), _) if draft.currency_is_given => Ok(given),
         (Some(amounts), Some(default)) if amounts != default => Err(Error::invalid(
@@ -157,7 +166,8 @@ fn currency(draft: &Draft, default: Option<Currency>) -> Result<Currency, Error>
     }
 }
 
-fn disagreement(disagreement: &Disagreement) -> Error {
+/// Why a draft comes to nothing, for whoever sent it.
+pub fn disagreement(disagreement: &Disagreement) -> Error {
     match disagreement {
         Disagreement::NoPrice(places) => Error::NoPrice(places.clone()),
         Disagreement::Amiss(None, amiss) => Error::invalid(amiss.field(), &amiss.to_string()),

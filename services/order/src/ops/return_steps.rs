@@ -4,8 +4,8 @@
 use crate::convert;
 use crate::convert::return_steps::{Deed, Repair, Resolve};
 use crate::error::Error;
-use crate::ops::linked::{self, Content};
 use crate::ops::Books;
+use crate::ops::linked::{self, Content};
 use crate::order::Order;
 use crate::rma::{Decision, Discrepancy, Rma, RmaLine, repair as repair_leads_to};
 use crate::store;
@@ -268,8 +268,7 @@ impl Clerk {
             | DiscrepancyKind::More
             | DiscrepancyKind::OtherLine => {}
         }
-        let decision =
-            Decision { what: command.decision, by: deed.by.clone(), note: deed.note.clone(), at: desk.now };
+        let decision = Decision { what: command.decision, by: deed.by.clone(), note: deed.note.clone(), at: desk.now };
         desk.rma.discrepancies[place].decision = Some(decision);
         desk.rma.note(desk.now, &deed.by, &deed.note);
         if desk.rma.is_due() {

@@ -4,8 +4,8 @@ use crate::convert;
 use crate::convert::returns::ListReturns;
 use crate::error::Error;
 use crate::name::{OrderName, ReturnName};
-use crate::ops::linked::{self, Content};
 use crate::ops::Books;
+use crate::ops::linked::{self, Content};
 use crate::order::Order;
 use crate::quantities::Quantities;
 use crate::return_policy::{Judgement, NotAllowed, Policy, fitting};
@@ -224,7 +224,10 @@ fn check_wish(request: &ReturnRequest, order: &Order) -> Result<(), Error> {
     let has_token = request.wish.as_ref().is_some_and(|wish| !wish.payment_token.is_empty());
     let by_provider = order.payment_method == PaymentMethod::Provider;
     if request.resolution == ReturnResolution::Exchange && by_provider && !has_token {
-        return Err(Error::invalid("exchange.payment_token", "is required: the order was paid by the payment provider"));
+        return Err(Error::invalid(
+            "exchange.payment_token",
+            "is required: the order was paid by the payment provider",
+        ));
     }
     Ok(())
 }
@@ -266,9 +269,7 @@ fn not_allowed(request: &ReturnRequest, why: NotAllowed) -> Error {
     let field = |place: usize| format!("lines[{place}].reason");
     match why {
         NotAllowed::WindowClosed(closed_at) => Error::ReturnWindowClosed(closed_at),
-        NotAllowed::Reason(place) => {
-            Error::ReturnReasonNotAllowed { field: field(place), reason: reason(place) }
-        }
+        NotAllowed::Reason(place) => Error::ReturnReasonNotAllowed { field: field(place), reason: reason(place) },
         NotAllowed::Resolution(place) => Error::ReturnResolutionNotAllowed {
             field: field(place),
             reason: reason(place),

@@ -87,7 +87,12 @@ impl Cache {
     }
 }
 
-/// Says that a part changes. First in the transaction that changes it: it makes others who change the part wait.
+/// Makes others who change a part wait until the end of the transaction. First in it.
+pub async fn lock(conn: &mut PgConnection, part: Part) -> Result<(), Error> {
+    store::setting::lock(conn, part.key()).await
+}
+
+/// Says that a part changes with this transaction.
 pub async fn changed(conn: &mut PgConnection, part: Part) -> Result<(), Error> {
     store::setting::count(conn, part.key()).await
 }

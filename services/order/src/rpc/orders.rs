@@ -219,7 +219,7 @@ impl OrderService for Orders {
 }
 
 /// A trace of its own for each order of a list: one journey is one trace.
-fn own_trace() -> Option<String> {
+pub(super) fn own_trace() -> Option<String> {
     Some(pesan_telemetry::new_journey(|| tracing::info_span!(parent: None, "place", pesan.service = "order")))
 }
 

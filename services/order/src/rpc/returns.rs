@@ -89,33 +89,69 @@ impl ReturnService for Returns {
         Ok(Response::new(pb::ListReturnsResponse { returns, next_page_token }))
     }
 
-    async fn approve_return(&self, request: Request<pb::ApproveReturnRequest>) -> Result<Response<pb::ApproveReturnResponse>, Status> {
+    async fn approve_return(
+        &self,
+        request: Request<pb::ApproveReturnRequest>,
+    ) -> Result<Response<pb::ApproveReturnResponse>, Status> {
         let (clerk, command) = (self.clerk.clone(), return_steps::approve(&request.into_inner())?);
-        run::to_end(async move { Ok(Response::new(pb::ApproveReturnResponse { r#return: Some(clerk.approve(&command).await?) })) }).await
+        run::to_end(async move {
+            Ok(Response::new(pb::ApproveReturnResponse { r#return: Some(clerk.approve(&command).await?) }))
+        })
+        .await
     }
 
-    async fn reject_return(&self, request: Request<pb::RejectReturnRequest>) -> Result<Response<pb::RejectReturnResponse>, Status> {
+    async fn reject_return(
+        &self,
+        request: Request<pb::RejectReturnRequest>,
+    ) -> Result<Response<pb::RejectReturnResponse>, Status> {
         let (clerk, command) = (self.clerk.clone(), return_steps::reject(&request.into_inner())?);
-        run::to_end(async move { Ok(Response::new(pb::RejectReturnResponse { r#return: Some(clerk.reject(&command).await?) })) }).await
+        run::to_end(async move {
+            Ok(Response::new(pb::RejectReturnResponse { r#return: Some(clerk.reject(&command).await?) }))
+        })
+        .await
     }
 
-    async fn cancel_return(&self, request: Request<pb::CancelReturnRequest>) -> Result<Response<pb::CancelReturnResponse>, Status> {
+    async fn cancel_return(
+        &self,
+        request: Request<pb::CancelReturnRequest>,
+    ) -> Result<Response<pb::CancelReturnResponse>, Status> {
         let (clerk, command) = (self.clerk.clone(), return_steps::cancel(&request.into_inner())?);
-        run::to_end(async move { Ok(Response::new(pb::CancelReturnResponse { r#return: Some(clerk.close(&command, true).await?) })) }).await
+        run::to_end(async move {
+            Ok(Response::new(pb::CancelReturnResponse { r#return: Some(clerk.close(&command, true).await?) }))
+        })
+        .await
     }
 
-    async fn close_return(&self, request: Request<pb::CloseReturnRequest>) -> Result<Response<pb::CloseReturnResponse>, Status> {
+    async fn close_return(
+        &self,
+        request: Request<pb::CloseReturnRequest>,
+    ) -> Result<Response<pb::CloseReturnResponse>, Status> {
         let (clerk, command) = (self.clerk.clone(), return_steps::close(&request.into_inner())?);
-        run::to_end(async move { Ok(Response::new(pb::CloseReturnResponse { r#return: Some(clerk.close(&command, false).await?) })) }).await
+        run::to_end(async move {
+            Ok(Response::new(pb::CloseReturnResponse { r#return: Some(clerk.close(&command, false).await?) }))
+        })
+        .await
     }
 
-    async fn resolve_discrepancy(&self, request: Request<pb::ResolveDiscrepancyRequest>) -> Result<Response<pb::ResolveDiscrepancyResponse>, Status> {
+    async fn resolve_discrepancy(
+        &self,
+        request: Request<pb::ResolveDiscrepancyRequest>,
+    ) -> Result<Response<pb::ResolveDiscrepancyResponse>, Status> {
         let (clerk, command) = (self.clerk.clone(), return_steps::resolve(&request.into_inner())?);
-        run::to_end(async move { Ok(Response::new(pb::ResolveDiscrepancyResponse { r#return: Some(clerk.resolve(&command).await?) })) }).await
+        run::to_end(async move {
+            Ok(Response::new(pb::ResolveDiscrepancyResponse { r#return: Some(clerk.resolve(&command).await?) }))
+        })
+        .await
     }
 
-    async fn record_repair_step(&self, request: Request<pb::RecordRepairStepRequest>) -> Result<Response<pb::RecordRepairStepResponse>, Status> {
+    async fn record_repair_step(
+        &self,
+        request: Request<pb::RecordRepairStepRequest>,
+    ) -> Result<Response<pb::RecordRepairStepResponse>, Status> {
         let (clerk, command) = (self.clerk.clone(), return_steps::repair(&request.into_inner())?);
-        run::to_end(async move { Ok(Response::new(pb::RecordRepairStepResponse { r#return: Some(clerk.repair(&command).await?) })) }).await
+        run::to_end(async move {
+            Ok(Response::new(pb::RecordRepairStepResponse { r#return: Some(clerk.repair(&command).await?) }))
+        })
+        .await
     }
 }

@@ -122,7 +122,8 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
     }
     let rows = sqlx::query(
         "select order_id, number, customer_id, currency, payment_method, payment_token, reservation_policy,
-                fulfilment_policy, priority, placed_at, traceparent, ship_to, amendments, not_before
+                fulfilment_policy, priority, placed_at, traceparent, ship_to, amendments, not_before,
+                channel, preferred_location_id
            from orders where order_id = any($1)",
     )
     .bind(&ids)
@@ -147,6 +148,8 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
                 ship_to: row.try_get(11)?,
                 amendments: row.try_get("amendments")?,
                 not_before: row.try_get("not_before")?,
+                channel: row.try_get("channel")?,
+                preferred_location_id: row.try_get("preferred_location_id")?,
                 lines: lines.remove(&order_id).unwrap_or_default(),
                 attempts: attempts.get(&order_id).copied().unwrap_or(0),
             })

@@ -1,8 +1,8 @@
 //! Return policies.
 
+use crate::convert;
 use crate::error::Error;
 use crate::return_policy::Policy;
-use crate::convert;
 use pesan_api::order::v1::ReturnPolicy;
 use prost::Message as _;
 use sqlx::PgConnection;

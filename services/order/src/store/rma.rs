@@ -304,12 +304,9 @@ pub async fn complete(conn: &mut PgConnection, returns: &mut [Rma]) -> Result<()
     .await?;
     for row in rows {
         let decision = match row.try_get::<Option<OffsetDateTime>, _>(12)? {
-            Some(at) => Some(Decision {
-                what: stored_enum(row.try_get(9)?)?,
-                by: row.try_get(10)?,
-                note: row.try_get(11)?,
-                at,
-            }),
+            Some(at) => {
+                Some(Decision { what: stored_enum(row.try_get(9)?)?, by: row.try_get(10)?, note: row.try_get(11)?, at })
+            }
             None => None,
         };
         discrepancies.entry(row.try_get(0)?).or_default().push(Discrepancy {

@@ -11,7 +11,12 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 /// (line, sellable, damaged, of it without credit) came back.
-pub fn receive(suite: &Suite, rma: &Return, lines: &[(i32, i64, i64, i64)], discrepancies: Vec<fulfilment::ReturnDiscrepancy>) {
+pub fn receive(
+    suite: &Suite,
+    rma: &Return,
+    lines: &[(i32, i64, i64, i64)],
+    discrepancies: Vec<fulfilment::ReturnDiscrepancy>,
+) {
     let line = |(line_no, sellable, damaged, uncredited): &(i32, i64, i64, i64)| fulfilment::ReturnReceivedLine {
         line_no: *line_no,
         sku: "TEA".into(),
@@ -55,7 +60,10 @@ async fn an_exchange_is_ordered_once_all_of_it_is_back(pool: PgPool) {
     let done = until(&suite, &rma, ReturnState::Received).await;
     let linked = suite.until(&done.linked_order_ids[0], OrderState::Confirmed).await;
     assert_eq!(linked.return_id, rma.id);
-    assert_eq!((linked.channel, linked.payment_method, linked.ship_to), (original.channel, original.payment_method, original.ship_to));
+    assert_eq!(
+        (linked.channel, linked.payment_method, linked.ship_to),
+        (original.channel, original.payment_method, original.ship_to)
+    );
     assert_eq!(
         (linked.lines[0].sku.as_str(), parts(&linked.lines[0].quantities), linked.total),
         ("CUP", vec![("ordered", 3), ("reserved", 3)], Some(eur(3_25)))
@@ -106,7 +114,10 @@ async fn a_replacement_costs_nothing_and_may_go_ahead_of_the_goods(pool: PgPool)
     let rma = approved(&ask(&suite, vec![asked]).await[0]);
     assert_eq!((rma.state(), rma.linked_order_ids.len()), (ReturnState::Approved, 1));
     let linked = suite.until(&rma.linked_order_ids[0], OrderState::Confirmed).await;
-    assert_eq!((linked.total.clone(), parts(&linked.quantities)), (Some(eur(0)), vec![("ordered", 2), ("reserved", 2)]));
+    assert_eq!(
+        (linked.total.clone(), parts(&linked.quantities)),
+        (Some(eur(0)), vec![("ordered", 2), ("reserved", 2)])
+    );
     let charged = suite.peers.billing.charges.lock().unwrap().last().unwrap().clone();
     assert_eq!((charged.order_id, charged.payment_token.as_str()), (linked.id, ""), "nothing is asked of the provider");
     receive(&suite, &rma, &[(1, 0, 2, 2)], vec![]);
@@ -128,11 +139,8 @@ async fn what_is_wanted_instead_is_read_before_anything_comes_back(pool: PgPool)
     let mut in_dollars = by_card(vec![line("CUP", 0)]);
     in_dollars.lines[0].unit_price.as_mut().unwrap().currency_code = "USD".into();
     let no_token = ExchangeWish::default();
-    let results = ask(
-        &suite,
-        vec![free, for_money, exchange(&original, 1, in_dollars), exchange(&original, 1, no_token)],
-    )
-    .await;
+    let results =
+        ask(&suite, vec![free, for_money, exchange(&original, 1, in_dollars), exchange(&original, 1, no_token)]).await;
     let fields: Vec<Vec<String>> = results
         .iter()
         .map(|result| refused(result).violations.into_iter().map(|violation| violation.field).collect())
@@ -143,7 +151,12 @@ async fn what_is_wanted_instead_is_read_before_anything_comes_back(pool: PgPool)
     assert_eq!(fields[3], ["exchange.payment_token"]);
 }
 
-fn odd(kind: fulfilment::ReturnDiscrepancyKind, line_no: i32, sellable: i64, damaged: i64) -> fulfilment::ReturnDiscrepancy {
+fn odd(
+    kind: fulfilment::ReturnDiscrepancyKind,
+    line_no: i32,
+    sellable: i64,
+    damaged: i64,
+) -> fulfilment::ReturnDiscrepancy {
     fulfilment::ReturnDiscrepancy {
         id: Uuid::now_v7().to_string(),
         kind: kind.into(),

@@ -73,11 +73,8 @@ async fn a_goodwill_is_granted_once_and_told(pool: PgPool) {
         total: Some(eur(90)),
         ..Default::default()
     };
-    let note = CreditNoteIssued {
-        document: Some(document.clone()),
-        goodwill_id: granted.id.clone(),
-        ..Default::default()
-    };
+    let note =
+        CreditNoteIssued { document: Some(document.clone()), goodwill_id: granted.id.clone(), ..Default::default() };
     let before = suite.get(&order.id).await.version;
     suite.peers.billing.feed.tell(&order.id, &note);
     let now = suite.until_it(&order.id, |order| order.version > before).await;

@@ -3,14 +3,17 @@
 
 mod cancelling;
 mod changing;
+mod channels;
 mod customers;
 mod exchanges;
 mod following;
 mod goodwill;
 mod holding;
 mod holds;
+mod importing;
 mod peers;
 mod placing;
+mod prices;
 mod proving;
 mod reading;
 mod return_policies;

@@ -79,11 +79,18 @@ async fn policies_are_kept_by_name_and_judged_by_rank(pool: PgPool) {
     wrong.window_days = -1;
     wrong.otherwise = Some(ReturnTerms { restocking_fee_percent: "101".into(), ..terms("X") });
     let results = set(&suite, vec![policy("b", vec![]), wrong, ReturnPolicy { rank: 1, ..policy("a", vec![]) }]).await;
-    let Some(upsert_return_policy_result::Outcome::Problem(problem)) = &results[1].outcome else { panic!("{results:?}") };
+    let Some(upsert_return_policy_result::Outcome::Problem(problem)) = &results[1].outcome else {
+        panic!("{results:?}")
+    };
     let fields: Vec<_> = problem.violations.iter().map(|violation| violation.field.as_str()).collect();
-    for field in
-        ["name", "window_days", "reasons[1].reason", "reasons[2].reason", "otherwise.restocking_fee_percent", "otherwise.reason"]
-    {
+    for field in [
+        "name",
+        "window_days",
+        "reasons[1].reason",
+        "reasons[2].reason",
+        "otherwise.restocking_fee_percent",
+        "otherwise.reason",
+    ] {
         assert!(fields.contains(&field), "{field} in {fields:?}");
     }
     let listed = async || {
@@ -125,7 +132,10 @@ async fn a_return_after_its_window_needs_a_named_person(pool: PgPool) {
     let mut other = opened.clone();
     other.lines[0].reason = "BORED".into();
     let problem = refused(&ask(&suite, vec![other]).await[0]);
-    assert_eq!((problem.reason.as_str(), problem.violations[0].field.as_str()), ("RETURN_REASON_NOT_ALLOWED", "lines[0].reason"));
+    assert_eq!(
+        (problem.reason.as_str(), problem.violations[0].field.as_str()),
+        ("RETURN_REASON_NOT_ALLOWED", "lines[0].reason")
+    );
     let repair = NewReturn { resolution: ReturnResolution::Repair.into(), ..opened };
     assert_eq!(refused(&ask(&suite, vec![repair]).await[0]).reason, "RETURN_RESOLUTION_NOT_ALLOWED");
 
@@ -164,7 +174,8 @@ async fn a_return_waits_for_approval_where_the_policy_says_so(pool: PgPool) {
     let suite = start(pool).await;
     let order = shipped(&suite).await;
     set(&suite, vec![policy("all", vec![ReturnTerms { needs_approval: true, ..terms("DAMAGED") }])]).await;
-    let results = ask(&suite, vec![new(&order.id, &[(1, 2)]), new(&order.id, &[(1, 2)]), new(&order.id, &[(1, 1)])]).await;
+    let results =
+        ask(&suite, vec![new(&order.id, &[(1, 2)]), new(&order.id, &[(1, 2)]), new(&order.id, &[(1, 1)])]).await;
     let (first, second) = (approved(&results[0]), approved(&results[1]));
     assert_eq!((first.state(), refused(&results[2]).reason.as_str()), (ReturnState::AwaitingApproval, "NOT_SHIPPED"));
     let names = suite.fact_names(&order.id).await;
@@ -177,12 +188,8 @@ async fn a_return_waits_for_approval_where_the_policy_says_so(pool: PgPool) {
     let again = approve(&suite, &first.number).await.unwrap_err();
     assert_eq!(refusal(again), (Code::FailedPrecondition, "RETURN_STATE".into()));
 
-    let request = RejectReturnRequest {
-        request_id: id(),
-        name: second.id.clone(),
-        by: "Siti".into(),
-        note: "worn".into(),
-    };
+    let request =
+        RejectReturnRequest { request_id: id(), name: second.id.clone(), by: "Siti".into(), note: "worn".into() };
     let rejected = suite.returns.clone().reject_return(request.clone()).await.unwrap().into_inner();
     assert_eq!(rejected.r#return.as_ref().unwrap().state(), ReturnState::Rejected);
     assert_eq!(suite.returns.clone().reject_return(request.clone()).await.unwrap().into_inner(), rejected, "the same");

@@ -4,9 +4,12 @@ use crate::peers::{self, Peers};
 use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::feed::v1::{Event, PullRequest};
 use pesan_api::order::v1::change_service_client::ChangeServiceClient;
+use pesan_api::order::v1::channel_service_client::ChannelServiceClient;
 use pesan_api::order::v1::customer_service_client::CustomerServiceClient;
 use pesan_api::order::v1::goodwill_service_client::GoodwillServiceClient;
+use pesan_api::order::v1::import_service_client::ImportServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
+use pesan_api::order::v1::price_service_client::PriceServiceClient;
 use pesan_api::order::v1::return_policy_service_client::ReturnPolicyServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
 use pesan_api::order::v1::*;
@@ -31,6 +34,9 @@ pub struct Suite {
     pub orders: OrderServiceClient<Channel>,
     pub customers: CustomerServiceClient<Channel>,
     pub changes: ChangeServiceClient<Channel>,
+    pub channels: ChannelServiceClient<Channel>,
+    pub prices: PriceServiceClient<Channel>,
+    pub imports: ImportServiceClient<Channel>,
     pub returns: ReturnServiceClient<Channel>,
     pub policies: ReturnPolicyServiceClient<Channel>,
     pub goodwill: GoodwillServiceClient<Channel>,
@@ -83,6 +89,9 @@ pub async fn start_at(pool: PgPool, peers: Peers, clock: Clock) -> Suite {
             .max_encoding_message_size(most),
         customers: CustomerServiceClient::new(channel.clone()),
         changes: ChangeServiceClient::new(channel.clone()),
+        channels: ChannelServiceClient::new(channel.clone()),
+        prices: PriceServiceClient::new(channel.clone()),
+        imports: ImportServiceClient::new(channel.clone()),
         returns: ReturnServiceClient::new(channel.clone()),
         policies: ReturnPolicyServiceClient::new(channel.clone()),
         goodwill: GoodwillServiceClient::new(channel.clone()),

@@ -100,10 +100,8 @@ async fn what_is_beyond_repair_is_replaced(pool: PgPool) {
     receive(&suite, &rma, &[(1, 2, 0, 2)], vec![]);
     until(&suite, &rma, ReturnState::Received).await;
     step(&suite, &rma, plain(RepairStep::Start)).await.unwrap();
-    let request = RecordRepairStepRequest {
-        scrapped_for: ReturnResolution::Replacement.into(),
-        ..plain(RepairStep::Scrap)
-    };
+    let request =
+        RecordRepairStepRequest { scrapped_for: ReturnResolution::Replacement.into(), ..plain(RepairStep::Scrap) };
     let scrapped = step(&suite, &rma, request).await.unwrap();
     let linked = suite.until(&scrapped.linked_order_ids[0], OrderState::Confirmed).await;
     assert_eq!((linked.lines[0].sku.as_str(), linked.total), ("TEA", Some(eur(0))));

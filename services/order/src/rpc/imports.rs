@@ -15,7 +15,9 @@ use pesan_api::order::v1::import_service_server::ImportService;
 use pesan_batch::Answer;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -25,6 +27,8 @@ const STREAMS: usize = 4;
 /// Orders and lines on their way, before another message is read.
 const WINDOW: usize = 500;
 const WINDOW_LINES: usize = 50_000;
+/// A sender that takes no answers for so long is let go.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Most orders and lines of a message.
 const MOST_ORDERS: usize = 500;
 const MOST_LINES: usize = 50_000;
@@ -135,8 +139,8 @@ impl Import {
                     let Some(message) = self.waiting.pop_front() else { continue };
                     self.count(&message.done);
                     let answer = pb::ImportOrdersResponse { results: message.done, summary: None };
-                    if sender.send(Ok(answer)).await.is_err() {
-                        return;
+                    if !matches!(timeout(PATIENCE, sender.send(Ok(answer))).await, Ok(Ok(()))) {
+                        return; // without a summary: what it sent goes on
                     }
                 }
                 message = stream.message(), if reads => match message {

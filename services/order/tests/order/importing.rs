@@ -116,7 +116,7 @@ async fn a_sender_that_takes_no_answers_has_to_wait_and_a_fifth_stream_as_well(p
     for _ in 0..3 {
         others.push(open(&suite).await);
     }
-    let (sender, answers) = open(&suite).await;
+    let (sender, _answers) = open(&suite).await;
     let status = suite.imports.clone().import_orders(tokio_stream::iter([])).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (tonic::Code::ResourceExhausted, "BUSY"));
     // Nobody reads the answers: sooner or later nothing more is taken, and what was taken is bounded.

@@ -302,7 +302,7 @@ pub mod tests {
             channel: "web",
             external_id: "",
             currency: "EUR",
-            gross: Decimal::new(112_50, 2),
+            gross: Decimal::new(11_250, 2),
             discount: Decimal::ZERO,
             tax: Decimal::ZERO,
             units: 5,

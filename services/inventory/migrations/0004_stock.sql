@@ -16,3 +16,86 @@ alter table movement
     drop constraint movement_moves,
     add constraint movement_moves check (quantity <> 0 or damaged <> 0 or quality_hold <> 0),
     add constraint movement_value_has_currency check (value is null or currency is not null);
+
+alter table item
+    -- 1 none, 2 by lot, 3 by serial number. Fixed once the item is in use.
+    add column tracking  smallint not null default 1,
+    -- 1 moving average, 2 first in, first out. Fixed once the item is in use.
+    add column valuation smallint not null default 1,
+    add constraint item_tracking_known check (tracking between 1 and 3),
+    add constraint item_valuation_known check (valuation between 1 and 2);
+
+-- Units in which an item is also bought or counted: a case of 12.
+create table item_unit (
+    item     bigint not null references item (id),
+    code     text collate "C" not null,
+    -- Base units in one.
+    quantity bigint not null,
+    barcode  text collate "C" not null,
+    primary key (item, code),
+    constraint item_unit_quantity_bounded check (quantity between 1 and 1000000000)
+);
+-- A barcode is one unit of one item; also for looking it up.
+create unique index item_unit_barcode on item_unit (barcode) where barcode <> '';
+
+-- What was received of a first-in-first-out item at one cost and is still on hand; used up ones are deleted. Together
+-- they are the quantity of item_cost, whose row is locked whenever they change.
+create table cost_layer (
+    item        bigint         not null references item (id),
+    -- In the order in which they came.
+    seq         bigint         not null,
+    quantity    bigint         not null,
+    -- In the currency of item_cost.
+    unit_cost   numeric(28, 9) not null,
+    received_at timestamptz    not null default now(),
+    primary key (item, seq),
+    constraint cost_layer_not_empty check (quantity > 0),
+    constraint cost_layer_cost_not_negative check (unit_cost >= 0)
+) with (fillfactor = 70);
+
+-- The lots, or serial numbers, of an item at a location: of a tracked item they sum to its row of stock, bucket by
+-- bucket, and change only while that row is locked. Rows stay when they are empty: what comes back knows its expiry.
+create table stock_lot (
+    item         bigint  not null references item (id),
+    location     integer not null references location (id),
+    -- The lot's code or the serial number.
+    code         text collate "C" not null,
+    serial       boolean not null,
+    -- The last day on which it may be sold.
+    expires_on   date,
+    on_hand      bigint  not null,
+    damaged      bigint  not null,
+    quality_hold bigint  not null,
+    primary key (item, location, code),
+    constraint stock_lot_not_negative check (on_hand >= 0 and damaged >= 0 and quality_hold >= 0)
+) with (fillfactor = 70);
+-- For a lot wherever it is.
+create index stock_lot_by_code on stock_lot (item, code);
+-- A serial number is in stock once.
+create unique index stock_lot_serial_once on stock_lot (item, code) where serial and on_hand + damaged + quality_hold > 0;
+-- For the sweep of what has expired.
+create index stock_lot_expiring on stock_lot (expires_on) where on_hand > 0 and expires_on is not null;
+
+-- Where the lots of tracked items came from and went: a movement's share of each. Only ever added to.
+create table lot_movement (
+    seq          bigint generated always as identity primary key,
+    movement     uuid        not null,
+    item         bigint      not null,
+    location     integer     not null,
+    code         text collate "C" not null,
+    quantity     bigint      not null,
+    damaged      bigint      not null,
+    quality_hold bigint      not null,
+    -- As in movement.
+    kind         smallint    not null,
+    reference    text        not null,
+    -- The order that got it or sent it back.
+    order_id     uuid,
+    effective_at timestamptz not null
+);
+-- For the trace of a lot.
+create index lot_movement_of_lot on lot_movement (item, code, seq);
+-- For the lots that an order got, when it sends them back.
+create index lot_movement_of_order on lot_movement (order_id, item) where order_id is not null;
+create trigger lot_movement_append_only before update or delete or truncate on lot_movement
+    for each statement execute function refuse_change();

@@ -53,6 +53,35 @@ pub enum Error {
     StockLimit(&'static str),
     #[error("must be in {expected} like the item's costs so far")]
     CostCurrency { field: &'static str, expected: &'static str },
+    // Lots, serial numbers, units.
+    #[error("the item is tracked by lot: name the lots")]
+    LotRequired,
+    #[error("the item is tracked by serial number: name them")]
+    SerialRequired,
+    #[error("the item is not tracked by lot or serial number")]
+    NotTracked,
+    #[error(
+        "lots must be named once each and sum up to the quantity (a serial number is one), which comes, goes, or moves \
+         between two buckets, and must be there"
+    )]
+    LotQuantity,
+    #[error("the lot {0:?} is known with another expiry")]
+    LotExpiry(String),
+    #[error("the serial number {0:?} is in stock already")]
+    SerialInStock(String),
+    #[error("there is no lot or serial number {0:?} of the item")]
+    LotNotFound(String),
+    #[error("the item has no such unit")]
+    UnknownUnit(&'static str),
+    #[error("that is no whole number of units")]
+    NotAWholeUnit,
+    #[error("the barcode {0:?} belongs to another item")]
+    BarcodeInUse(String),
+    #[error("no unit of an item has the barcode {0:?}")]
+    BarcodeNotFound(String),
+    // The backorder queue.
+    #[error("nothing of the order {0} waits for stock")]
+    NothingWaits(Uuid),
     /// With the fields that differ.
     #[error("the request id was used for another request, which differs in {}", .0.join(", "))]
     RequestIdReused(Vec<String>),
@@ -70,6 +99,15 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let state = error.as_database_error().and_then(|e| e.code());
         match state.as_deref() {
+            // Others took a barcode or a serial number at the same time: looked at again, it is taken.
+            Some("23505")
+                if error
+                    .as_database_error()
+                    .and_then(|e| e.constraint())
+                    .is_some_and(|name| name == "item_unit_barcode" || name == "stock_lot_serial_once") =>
+            {
+                Self::Contention
+            }
             // Serialization failure, deadlock, lock timeout.
             Some("40001" | "40P01" | "55P03") => Self::Contention,
             _ => Self::Database(Arc::new(error)),
@@ -113,6 +151,18 @@ impl Error {
             Self::InsufficientStock { .. } => (Code::FailedPrecondition, "INSUFFICIENT_STOCK"),
             Self::StockLimit(_) => (Code::OutOfRange, "STOCK_LIMIT"),
             Self::CostCurrency { .. } => (Code::FailedPrecondition, "COST_CURRENCY"),
+            Self::LotRequired => (Code::FailedPrecondition, "LOT_REQUIRED"),
+            Self::SerialRequired => (Code::FailedPrecondition, "SERIAL_REQUIRED"),
+            Self::NotTracked => (Code::FailedPrecondition, "NOT_TRACKED"),
+            Self::LotQuantity => (Code::FailedPrecondition, "LOT_QUANTITY"),
+            Self::LotExpiry(_) => (Code::FailedPrecondition, "LOT_EXPIRY"),
+            Self::SerialInStock(_) => (Code::FailedPrecondition, "SERIAL_IN_STOCK"),
+            Self::LotNotFound(_) => (Code::NotFound, "LOT_NOT_FOUND"),
+            Self::UnknownUnit(_) => (Code::NotFound, "UNKNOWN_UNIT"),
+            Self::NotAWholeUnit => (Code::FailedPrecondition, "NOT_A_WHOLE_UNIT"),
+            Self::BarcodeInUse(_) => (Code::FailedPrecondition, "BARCODE_IN_USE"),
+            Self::BarcodeNotFound(_) => (Code::NotFound, "BARCODE_NOT_FOUND"),
+            Self::NothingWaits(_) => (Code::FailedPrecondition, "NOTHING_WAITS"),
             Self::RequestIdReused(_) => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
             Self::Busy => (Code::ResourceExhausted, "BUSY"),
             Self::Stopping => (Code::Unavailable, "STOPPING"),
@@ -145,9 +195,21 @@ impl Error {
             Self::InsufficientStock { field, .. } | Self::StockLimit(field) | Self::CostCurrency { field, .. } => {
                 at(field)
             }
+            Self::LotRequired
+            | Self::SerialRequired
+            | Self::NotTracked
+            | Self::LotQuantity
+            | Self::LotExpiry(_)
+            | Self::SerialInStock(_) => at("lots"),
+            Self::UnknownUnit(field) => at(field),
+            Self::NotAWholeUnit => at("quantity"),
+            Self::BarcodeInUse(_) => at("units"),
             Self::RequestIdReused(_) => at("request_id"),
             Self::ItemInUse(_) => at("kind"),
             Self::ItemNotFound(_)
+            | Self::LotNotFound(_)
+            | Self::BarcodeNotFound(_)
+            | Self::NothingWaits(_)
             | Self::ReservationNotFound(_)
             | Self::DecisionNotFound
             | Self::OrderClosed

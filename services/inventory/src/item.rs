@@ -63,6 +63,67 @@ impl BaseUnit {
     }
 }
 
+/// Whether stock of an item is told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tracking {
+    #[default]
+    None,
+    /// By lots, which may expire.
+    Lot,
+    /// Each piece by its own number.
+    Serial,
+}
+
+impl Tracking {
+    /// As the database keeps it.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::None => 1,
+            Self::Lot => 2,
+            Self::Serial => 3,
+        }
+    }
+
+    /// From the database's code.
+    pub fn from_code(code: i16) -> Option<Self> {
+        [Self::None, Self::Lot, Self::Serial].into_iter().find(|tracking| tracking.code() == code)
+    }
+}
+
+/// What goods that leave cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Valuation {
+    #[default]
+    MovingAverage,
+    /// First in, first out.
+    Fifo,
+}
+
+impl Valuation {
+    /// As the database keeps it.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::MovingAverage => 1,
+            Self::Fifo => 2,
+        }
+    }
+
+    /// From the database's code.
+    pub fn from_code(code: i16) -> Option<Self> {
+        [Self::MovingAverage, Self::Fifo].into_iter().find(|valuation| valuation.code() == code)
+    }
+}
+
+/// A unit in which an item is also bought or counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub code: String,
+    /// Base units in one, above zero.
+    pub quantity: i64,
+    /// Empty: none.
+    pub barcode: String,
+}
+
 /// An item as its keeper describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
@@ -79,6 +140,10 @@ pub struct Item {
     pub standard_cost: Option<Money>,
     /// Of a kit: SKUs and how much of each makes one, ascending by SKU.
     pub components: Vec<(String, i64)>,
+    pub tracking: Tracking,
+    pub valuation: Valuation,
+    /// Ascending by code.
+    pub units: Vec<Unit>,
     /// Counts the changes, from 1.
     pub version: i64,
 }
@@ -89,6 +154,8 @@ pub struct KnownItem {
     pub id: ItemId,
     pub sku: Arc<str>,
     pub kind: ItemKind,
+    pub tracking: Tracking,
+    pub valuation: Valuation,
 }
 
 impl KnownItem {
@@ -131,7 +198,8 @@ pub enum Upsert<T> {
 pub fn upsert(stored: Option<&StoredItem>, wanted: Item) -> Result<Upsert<Item>, Error> {
     let Some(stored) = stored else { return Ok(Upsert::Changed(Item { version: 1, ..wanted })) };
     let (old, version) = (&stored.item, stored.item.version);
-    if stored.used && (old.kind != wanted.kind || old.base_unit != wanted.base_unit) {
+    let fixed = |item: &Item| (item.kind, item.base_unit, item.tracking, item.valuation);
+    if stored.used && fixed(old) != fixed(&wanted) {
         return Err(Error::ItemInUse(wanted.sku));
     }
     let wanted = Item { version, ..wanted };
@@ -173,6 +241,9 @@ mod tests {
             height_mm: 0,
             standard_cost: None,
             components: Vec::new(),
+            tracking: Tracking::None,
+            valuation: Valuation::MovingAverage,
+            units: Vec::new(),
             version: 0,
         }
     }
@@ -190,7 +261,12 @@ mod tests {
     #[test]
     fn kind_and_unit_are_fixed_once_in_use() {
         let mut stored = StoredItem { item: Item { version: 1, ..mug() }, kit_version: None, used: false };
-        for changed in [Item { kind: ItemKind::Service, ..mug() }, Item { base_unit: BaseUnit::Gram, ..mug() }] {
+        for changed in [
+            Item { kind: ItemKind::Service, ..mug() },
+            Item { base_unit: BaseUnit::Gram, ..mug() },
+            Item { tracking: Tracking::Lot, ..mug() },
+            Item { valuation: Valuation::Fifo, ..mug() },
+        ] {
             stored.used = false;
             assert!(matches!(upsert(Some(&stored), changed.clone()), Ok(Upsert::Changed(_))));
             stored.used = true;

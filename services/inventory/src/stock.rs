@@ -3,6 +3,8 @@
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::location::LocationId;
+use crate::lot::LotChange;
+use crate::lot::LotQuantity;
 use pesan_money::Money;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -44,6 +46,16 @@ impl Level {
         self.on_hand - self.reserved
     }
 
+    fn minus(self, other: Level) -> Level {
+        Level {
+            on_hand: self.on_hand - other.on_hand,
+            reserved: self.reserved - other.reserved,
+            damaged: self.damaged - other.damaged,
+            quality_hold: self.quality_hold - other.quality_hold,
+            safety: self.safety - other.safety,
+        }
+    }
+
     fn plus(self, change: Level) -> Level {
         Level {
             on_hand: self.on_hand + change.on_hand,
@@ -82,6 +94,14 @@ impl Book {
     /// Changes what is reserved of a level.
     pub fn reserve(&mut self, key: StockKey, quantity: i64) {
         self.change(key, Level { reserved: quantity, ..Level::default() });
+    }
+
+    /// Takes changes of a level back.
+    pub fn restore(&mut self, key: StockKey, before: Level) {
+        if let Some((level, change)) = self.rows.get_mut(&key) {
+            *change = change.plus(before.minus(*level));
+            *level = before;
+        }
     }
 
     /// What changed, in key order.
@@ -162,6 +182,10 @@ pub struct Movement {
     /// By how much it changed the value of the inventory, to 9 decimals, where a cost is known.
     pub value: Option<Money>,
     pub effective_at: OffsetDateTime,
+    /// Of a tracked item: what it changed of which lots.
+    pub lots: Vec<LotChange>,
+    /// The order that got the goods or sent them back.
+    pub order_id: Option<Uuid>,
 }
 
 /// A movement as it is shown.
@@ -216,6 +240,10 @@ pub struct StockChange {
     /// The caller's.
     pub reference: String,
     pub effective_at: OffsetDateTime,
+    /// The unit that its quantities count; empty: the base unit.
+    pub unit: String,
+    /// Of a tracked item.
+    pub lots: Vec<LotQuantity>,
 }
 
 /// How much of an item at a location is never to be promised.
@@ -249,6 +277,15 @@ impl Buckets {
         self.on_hand + self.quality_hold
     }
 
+    /// The same so many times.
+    pub fn times(self, quantity: i64) -> Self {
+        Self {
+            on_hand: self.on_hand * quantity,
+            damaged: self.damaged * quantity,
+            quality_hold: self.quality_hold * quantity,
+        }
+    }
+
     /// Nothing moves.
     pub fn is_nothing(self) -> bool {
         self == Self::default()
@@ -259,6 +296,36 @@ impl From<Buckets> for Level {
     fn from(buckets: Buckets) -> Self {
         let Buckets { on_hand, damaged, quality_hold } = buckets;
         Self { on_hand, damaged, quality_hold, ..Self::default() }
+    }
+}
+
+impl StockChange {
+    /// The same in base units, of which there are `factor` in its unit.
+    pub fn in_base_units(mut self, factor: i64) -> Result<Self, Error> {
+        let times = |quantity: i64, field| {
+            let quantity = quantity.checked_mul(factor);
+            quantity.filter(|quantity| (-MOST..=MOST).contains(quantity)).ok_or(Error::StockLimit(field))
+        };
+        match &mut self.what {
+            What::Receipt { quantity, .. } => *quantity = times(*quantity, "quantity")?,
+            What::Adjustment { change, .. } => {
+                change.on_hand = times(change.on_hand, "quantity")?;
+                change.damaged = times(change.damaged, "damaged")?;
+                change.quality_hold = times(change.quality_hold, "quality_hold")?;
+            }
+        }
+        for lot in &mut self.lots {
+            lot.quantity = times(lot.quantity, "lots")?;
+        }
+        Ok(self)
+    }
+
+    /// What it changes.
+    pub fn buckets(&self) -> Buckets {
+        match &self.what {
+            What::Receipt { quantity, .. } => Buckets { on_hand: *quantity, ..Buckets::default() },
+            What::Adjustment { change, .. } => *change,
+        }
     }
 }
 

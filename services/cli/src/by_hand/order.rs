@@ -225,12 +225,8 @@ impl Order {
             }
             Action::Release(release) => {
                 let request_id = release.deed.request_id();
-                let request = ReleaseHoldRequest {
-                    request_id,
-                    name: release.order,
-                    hold_id: release.hold,
-                    ..Default::default()
-                };
+                let request =
+                    ReleaseHoldRequest { request_id, name: release.order, hold_id: release.hold, ..Default::default() };
                 output.message(&refusal::answer(orders.release_hold(request).await)?)
             }
             Action::Return(returned) => returned.run(&suite, output).await,

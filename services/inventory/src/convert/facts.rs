@@ -4,6 +4,7 @@ use super::{item, pb_money, stock};
 use crate::item::{Item, ItemId};
 use crate::known::Known;
 use crate::location::{Location, LocationId};
+use crate::lot::LotChange;
 use crate::reservation::{Released, Reservation, Short, Shortage};
 use crate::stock::Movement;
 use pesan_api::inventory::v1 as pb;
@@ -30,6 +31,7 @@ pub fn moved(known: &Known, movement: &Movement, recorded_at: OffsetDateTime) ->
             damaged: movement.damaged,
             quality_hold: movement.quality_hold,
             value: pb_money(movement.value),
+            lots: lots(&movement.lots),
             kind: stock::kind(movement.kind).into(),
             reason: movement.reason.clone(),
             reference: movement.reference.clone(),
@@ -38,6 +40,13 @@ pub fn moved(known: &Known, movement: &Movement, recorded_at: OffsetDateTime) ->
             recorded_at: Some(to_timestamp(recorded_at)),
         }),
     }
+}
+
+/// Lots and how much of each moved.
+pub fn lots(changes: &[LotChange]) -> Vec<pb::LotQuantity> {
+    let lot =
+        |lot: &LotChange| pb::LotQuantity { lot: lot.code.clone(), quantity: lot.moved(), expires_on: String::new() };
+    changes.iter().map(lot).collect()
 }
 
 pub fn reserved(known: &Known, reservation: &Reservation) -> pb::StockReserved {
@@ -110,6 +119,7 @@ pub struct Issued {
     pub location_id: String,
     pub quantity: i64,
     pub cost: Option<Money>,
+    pub lots: Vec<LotChange>,
 }
 
 pub fn issued(order_id: Uuid, fulfilment_order_id: String, lines: Vec<Issued>, cost: Option<Money>) -> pb::StockIssued {
@@ -119,6 +129,7 @@ pub fn issued(order_id: Uuid, fulfilment_order_id: String, lines: Vec<Issued>, c
         location_id: issued.location_id,
         quantity: issued.quantity,
         cost: pb_money(issued.cost),
+        lots: lots(&issued.lots),
     };
     pb::StockIssued {
         order_id: order_id.to_string(),

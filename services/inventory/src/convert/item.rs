@@ -1,6 +1,6 @@
 use super::{pb_money, unit_cost};
 use crate::calendar::{Calendar, EVERY_DAY, NO_CUT_OFF};
-use crate::item::{BaseUnit, Item, ItemKind};
+use crate::item::{BaseUnit, Item, ItemKind, Tracking, Unit, Valuation};
 use crate::location::{Location, LocationKind};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::Violations;
@@ -46,8 +46,14 @@ pub fn parse_item(item: pb::Item) -> Result<Item, Violations> {
         height_mm: v.within("height_mm", item.height_mm, 0, LARGEST),
         standard_cost: unit_cost(&mut v, "standard_cost", item.standard_cost.as_ref()),
         components: components(&mut v, kind, item.components),
+        tracking: tracking(&mut v, item.tracking),
+        valuation: valuation(&mut v, item.valuation),
+        units: units(&mut v, base_unit, item.units),
         version: 0,
     };
+    if kind != ItemKind::Stocked && parsed.tracking != Tracking::None {
+        v.add("tracking", "must be NONE: only what is stocked is tracked");
+    }
     v.into_result(parsed)
 }
 
@@ -68,6 +74,94 @@ fn components(v: &mut Violations, kind: ItemKind, components: Vec<pb::KitCompone
         }
     }
     parsed.into_iter().collect()
+}
+
+fn tracking(violations: &mut Violations, tracking: i32) -> Tracking {
+    match pb::Tracking::try_from(tracking) {
+        Ok(pb::Tracking::Unspecified | pb::Tracking::None) => Tracking::None,
+        Ok(pb::Tracking::Lot) => Tracking::Lot,
+        Ok(pb::Tracking::Serial) => Tracking::Serial,
+        Err(_) => {
+            violations.add("tracking", format!("must be a known tracking, not {tracking}"));
+            Tracking::None
+        }
+    }
+}
+
+fn valuation(violations: &mut Violations, valuation: i32) -> Valuation {
+    match pb::ValuationMethod::try_from(valuation) {
+        Ok(pb::ValuationMethod::Unspecified | pb::ValuationMethod::MovingAverage) => Valuation::MovingAverage,
+        Ok(pb::ValuationMethod::Fifo) => Valuation::Fifo,
+        Err(_) => {
+            violations.add("valuation", format!("must be a known method, not {valuation}"));
+            Valuation::MovingAverage
+        }
+    }
+}
+
+/// The base unit's name among the units of an item.
+pub fn base_unit_name(base_unit: BaseUnit) -> &'static str {
+    match base_unit {
+        BaseUnit::Each => "EACH",
+        BaseUnit::Gram => "GRAM",
+        BaseUnit::Millilitre => "MILLILITRE",
+        BaseUnit::Millimetre => "MILLIMETRE",
+    }
+}
+
+fn units(v: &mut Violations, base_unit: BaseUnit, units: Vec<pb::ItemUnit>) -> Vec<Unit> {
+    if units.len() > 20 {
+        v.add("units", format!("must be at most 20, not {}", units.len()));
+    }
+    let mut parsed: Vec<Unit> = Vec::with_capacity(units.len().min(20));
+    for (i, unit) in units.into_iter().take(20).enumerate() {
+        let at = |field: &str| format!("units[{i}].{field}");
+        let code = unit_code(v, &at("unit"), unit.unit);
+        if parsed.iter().any(|other| other.code == code) {
+            v.add(at("unit"), "must be unique in the item");
+        }
+        let quantity = v.within(&at("quantity"), unit.quantity, 1, 1_000_000_000);
+        if code == base_unit_name(base_unit) && quantity != 1 {
+            v.add(at("quantity"), "must be 1: it is the base unit");
+        }
+        let barcode = v.text(&at("barcode"), unit.barcode, 0, 50);
+        if !barcode.is_empty() && parsed.iter().any(|other| other.barcode == barcode) {
+            v.add(at("barcode"), "must be unique");
+        }
+        parsed.push(Unit { code, quantity, barcode });
+    }
+    parsed.sort_by(|a, b| a.code.cmp(&b.code));
+    parsed
+}
+
+fn unit_code(violations: &mut Violations, field: &str, text: String) -> String {
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if !(1..=20).contains(&text.len()) || !text.bytes().all(plain) {
+        violations.add(field, "must be 1 to 20 capitals, digits and underscores, such as CASE");
+    }
+    text
+}
+
+/// A unit that a quantity is in: empty is the base unit.
+pub fn named_unit(violations: &mut Violations, field: &str, text: String) -> String {
+    if text.is_empty() { text } else { unit_code(violations, field, text) }
+}
+
+/// Reads a conversion.
+pub fn parse_conversion(conversion: pb::QuantityConversion) -> Result<pb::QuantityConversion, Violations> {
+    let mut v = Violations::new();
+    let parsed = pb::QuantityConversion {
+        sku: sku(&mut v, "sku", conversion.sku),
+        quantity: v.within("quantity", conversion.quantity, 0, LARGEST),
+        from_unit: named_unit(&mut v, "from_unit", conversion.from_unit),
+        to_unit: named_unit(&mut v, "to_unit", conversion.to_unit),
+    };
+    v.into_result(parsed)
+}
+
+/// A unit as it is shown.
+pub fn unit(unit: &Unit) -> pb::ItemUnit {
+    pb::ItemUnit { unit: unit.code.clone(), quantity: unit.quantity, barcode: unit.barcode.clone() }
 }
 
 /// A SKU: 1 to 100 characters without control characters.
@@ -97,6 +191,18 @@ pub fn item(item: &Item) -> pb::Item {
         width_mm: item.width_mm,
         height_mm: item.height_mm,
         standard_cost: pb_money(item.standard_cost),
+        tracking: match item.tracking {
+            Tracking::None => pb::Tracking::None,
+            Tracking::Lot => pb::Tracking::Lot,
+            Tracking::Serial => pb::Tracking::Serial,
+        }
+        .into(),
+        valuation: match item.valuation {
+            Valuation::MovingAverage => pb::ValuationMethod::MovingAverage,
+            Valuation::Fifo => pb::ValuationMethod::Fifo,
+        }
+        .into(),
+        units: item.units.iter().map(unit).collect(),
         version: item.version,
         components: item
             .components
@@ -288,6 +394,11 @@ mod tests {
             width_mm: 3,
             height_mm: 4,
             standard_cost: Some(Money { currency_code: "GBP".into(), units: 2, nanos: 550_001_000 }),
+            tracking: pb::Tracking::None.into(),
+            valuation: pb::ValuationMethod::Fifo.into(),
+            units: [("CASE", 12), ("PALLET", 480)]
+                .map(|(unit, quantity)| pb::ItemUnit { unit: unit.into(), quantity, barcode: format!("40{quantity}") })
+                .to_vec(),
             version: 0,
             components: Vec::new(),
         };

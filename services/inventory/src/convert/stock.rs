@@ -1,4 +1,5 @@
 use super::{item, pb_money, unit_cost};
+use crate::lot::LotQuantity;
 use crate::stock::{
     Buckets, ItemStock, Level, MovementKind, NamedLevel, NamedMovement, SafetyStock, StockChange, What,
 };
@@ -7,7 +8,9 @@ use pesan_grpc::Violations;
 use pesan_grpc::idempotency::Claim;
 use pesan_grpc::parse::to_timestamp;
 use prost::Message as _;
-use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 /// Most receipts or adjustments of one call.
@@ -30,6 +33,8 @@ pub fn parse_receipt(receipt: pb::Receipt, now: OffsetDateTime) -> Result<(Stock
         },
         reference: v.text("reference", receipt.reference, 0, 100),
         effective_at: v.past_time("effective_at", receipt.effective_at.as_ref(), now),
+        unit: item::named_unit(&mut v, "unit", receipt.unit),
+        lots: lots(&mut v, receipt.lots),
     };
     v.into_result((change, Claim { request_id, method: "pesan.inventory.v1.Receipt", body }))
 }
@@ -53,8 +58,45 @@ pub fn parse_adjustment(adjustment: pb::Adjustment, now: OffsetDateTime) -> Resu
         what: What::Adjustment { change, reason: reason(&mut v, adjustment.reason) },
         reference: v.text("reference", adjustment.reference, 0, 100),
         effective_at: v.past_time("effective_at", adjustment.effective_at.as_ref(), now),
+        unit: item::named_unit(&mut v, "unit", adjustment.unit),
+        lots: lots(&mut v, adjustment.lots),
     };
     v.into_result((change, Claim { request_id, method: "pesan.inventory.v1.Adjustment", body }))
+}
+
+fn lots(v: &mut Violations, lots: Vec<pb::LotQuantity>) -> Vec<LotQuantity> {
+    if lots.len() > 10_000 {
+        v.add("lots", format!("must be at most 10000, not {}", lots.len()));
+    }
+    let lot = |(i, lot): (usize, pb::LotQuantity)| LotQuantity {
+        code: v.text(&format!("lots[{i}].lot"), lot.lot, 1, 60),
+        quantity: if lot.quantity == 0 {
+            1
+        } else {
+            v.within(&format!("lots[{i}].quantity"), lot.quantity, 1, LARGEST)
+        },
+        expires_on: date(v, &format!("lots[{i}].expires_on"), &lot.expires_on),
+    };
+    lots.into_iter().take(10_000).enumerate().map(lot).collect()
+}
+
+const DATE: &[BorrowedFormatItem<'static>] = format_description!("[year]-[month]-[day]");
+
+/// A day as 2027-01-31; none where it is empty.
+pub fn date(violations: &mut Violations, field: &str, text: &str) -> Option<Date> {
+    if text.is_empty() {
+        return None;
+    }
+    let date = Date::parse(text, DATE).ok().filter(|date| (1900..=9999).contains(&date.year()));
+    if date.is_none() {
+        violations.add(field, format!("must be a day such as 2027-01-31, not {text:?}"));
+    }
+    date
+}
+
+/// A day as it is shown; empty where there is none.
+pub fn shown_date(date: Option<Date>) -> String {
+    date.and_then(|date| date.format(DATE).ok()).unwrap_or_default()
 }
 
 /// Reads how much of an item at a location is to be kept back.
@@ -110,6 +152,7 @@ pub fn movement(movement: NamedMovement) -> pb::Movement {
         damaged: movement.damaged,
         quality_hold: movement.quality_hold,
         value: pb_money(movement.value),
+        lots: Vec::new(),
         kind: kind(movement.kind).into(),
         reason: movement.reason,
         reference: movement.reference,
@@ -136,7 +179,9 @@ pub fn kind(kind: MovementKind) -> pb::MovementKind {
 }
 
 /// What could be promised of an item; none: there is no such item.
-pub fn availability(sku: String, stock: Option<&ItemStock>) -> pb::Availability {
+///
+/// `factor`: base units in the unit that it is to be told in too.
+pub fn availability(sku: String, stock: Option<&ItemStock>, factor: Option<i64>) -> pb::Availability {
     let Some(stock) = stock else { return pb::Availability { sku, ..pb::Availability::default() } };
     let free = || stock.levels.iter().map(|named| named.level.free()).fold(0, i64::saturating_add);
     pb::Availability {
@@ -145,6 +190,9 @@ pub fn availability(sku: String, stock: Option<&ItemStock>) -> pb::Availability 
         available: if stock.is_service { i64::MAX } else { free() },
         backordered: stock.waiting,
         locations: stock.levels.iter().map(named_level).collect(),
+        units_available: factor.filter(|_| !stock.is_service).map(|factor| free() / factor),
+        left_over: factor.filter(|_| !stock.is_service).map(|factor| free() % factor),
+        ..pb::Availability::default()
     }
 }
 

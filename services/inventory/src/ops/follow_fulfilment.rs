@@ -2,6 +2,7 @@
 //! goods come back. A batch of any size is a few statements.
 
 use super::Inventory;
+use super::tracked::{Moves, Special};
 use crate::convert::facts::{self, Issued};
 use crate::cost::{self, Costs};
 use crate::error::Error;
@@ -47,6 +48,8 @@ pub struct GoodsLine {
     pub quantity: i64,
     /// Returned, but not to be sold.
     pub damaged: i64,
+    /// Of a tracked item: which were taken, as far as it is known, and how much of each.
+    pub lots: Vec<(String, i64)>,
 }
 
 /// Applies facts in order, in the caller's transaction, which holds the orders' locks. True when stock may have come
@@ -85,9 +88,16 @@ pub async fn apply(
     items.dedup();
     store::stock::ensure(conn, &keys).await?;
 
+    let book = store::stock::lock(conn, &keys).await?;
+    let mut costs = store::cost::lock(conn, &items).await?;
+    let returns = facts.iter().any(|(_, _, fact)| matches!(fact, GoodsFact::Returned { .. }));
+    let moves: Vec<Moves<'_>> =
+        lines().zip(resolved.iter().flatten()).map(|(line, goods)| moves(line, goods)).collect();
+    let special = Special::read(inventory, conn, &items, &mut costs, &orders, &moves, returns).await?;
     let mut books = Books {
-        book: store::stock::lock(conn, &keys).await?,
-        costs: store::cost::lock(conn, &items).await?,
+        book,
+        costs,
+        special,
         movements: Vec::new(),
         events: Vec::new(),
         recorded_at: inventory.clock.now(),
@@ -106,6 +116,7 @@ pub async fn apply(
     }
     store::stock::write(conn, &books.book).await?;
     store::movement::append(conn, &books.movements).await?;
+    books.special.write(conn, &books.movements).await?;
     store::cost::write(conn, &books.costs).await?;
     store::reservation::save(conn, &reservations.values().collect::<Vec<_>>()).await?;
     pesan_feed::append(conn, &books.events).await?;
@@ -119,10 +130,19 @@ fn goods(inventory: &Inventory, line: &GoodsLine) -> Result<Goods, Error> {
     Ok(Goods { line_no: line.line_no, item: item.id, stocked: line.stocked && item.takes_stock(), location, kit: None })
 }
 
+fn moves<'a>(line: &'a GoodsLine, goods: &Goods) -> Moves<'a> {
+    let pieces = goods.pieces().map(|piece| {
+        let key = StockKey { item: piece.item, location: goods.location };
+        (key, line.quantity * piece.quantity)
+    });
+    Moves { keys: pieces.collect(), named: &line.lots }
+}
+
 /// The books that a batch is written into.
 struct Books {
     book: Book,
     costs: Costs,
+    special: Special,
     movements: Vec<Movement>,
     events: Vec<NewEvent>,
     recorded_at: OffsetDateTime,
@@ -144,6 +164,7 @@ impl Books {
         let mut costs: Vec<Money> = Vec::with_capacity(lines.len());
         for (line, goods) in lines.iter().zip(goods) {
             let mut parts: Vec<Money> = Vec::with_capacity(1);
+            let mut lots = Vec::new();
             for issue in reservation.issue(goods, line.quantity, &mut self.book) {
                 if issue.unbooked > 0 {
                     tracing::warn!(%order_id, sku = line.sku, issue.unbooked, "more left than the books knew of");
@@ -151,6 +172,10 @@ impl Books {
                 }
                 parts.extend(self.costs.of(issue.key.item, issue.quantity));
                 self.movement(order_id, event, issue.key, MovementKind::Issue, -issue.quantity, 0);
+                if let Some(movement) = self.movements.last_mut() {
+                    self.special.issue(order_id, movement, &line.lots);
+                    lots.extend_from_slice(&movement.lots);
+                }
             }
             let cost = cost::sum(&parts);
             costs.extend(cost);
@@ -160,6 +185,7 @@ impl Books {
                 location_id: line.location_id.to_string(),
                 quantity: line.quantity,
                 cost,
+                lots,
             });
         }
         let fact = facts::issued(order_id, fulfilment_order_id.to_owned(), issued, cost::sum(&costs));
@@ -170,7 +196,9 @@ impl Books {
     fn find(&mut self, inventory: &Inventory, order_id: Uuid, event: &Event, key: StockKey, quantity: i64) {
         let movement = self.movement(order_id, event, key, MovementKind::Adjustment, quantity, 0);
         movement.reason = "UNBOOKED".to_owned();
-
+        if let Some(movement) = self.movements.last_mut() {
+            self.special.find(movement);
+        }
         self.publish_last(inventory, order_id, event);
     }
 
@@ -195,6 +223,9 @@ impl Books {
                 let off = -shortage.quantity * piece.quantity;
                 let key = StockKey { item: piece.item, location: goods.location };
                 self.movement(order_id, event, key, MovementKind::ShortPick, off, 0);
+                if let Some(movement) = self.movements.last_mut() {
+                    self.special.lose(movement);
+                }
                 self.publish_last(inventory, order_id, event);
             }
             let known = inventory.known();
@@ -215,14 +246,24 @@ impl Books {
         let mut returned = Vec::with_capacity(lines.len());
         let mut costs: Vec<Money> = Vec::new();
         for (line, goods) in lines.iter().zip(goods) {
+            let mut lots = Vec::new();
             reservation.take_back(goods, line.quantity, line.damaged, &mut self.book);
             for piece in goods.pieces().filter(|_| line.quantity > 0 || line.damaged > 0) {
                 let (sellable, damaged) = (line.quantity * piece.quantity, line.damaged * piece.quantity);
                 let key = StockKey { item: piece.item, location: goods.location };
                 // What cannot be sold is not worth its cost any more: it stays in the cost of goods.
-                costs.extend(self.costs.of(piece.item, sellable));
-                let movement = self.movement(reservation.order_id, event, key, MovementKind::Return, sellable, damaged);
-                movement.reference = return_id.to_owned();
+                let order_id = reservation.order_id;
+                let paid = self.special.cost_of_issue(order_id, piece.item, &self.costs);
+                costs.extend(match paid {
+                    Some(paid) => Money::line_total(paid.currency, paid.amount, sellable).ok(),
+                    None => self.costs.of(piece.item, sellable),
+                });
+                self.movement_at(paid, order_id, event, key, MovementKind::Return, [sellable, damaged]);
+                if let Some(movement) = self.movements.last_mut() {
+                    movement.reference = return_id.to_owned();
+                    self.special.take_back(order_id, movement);
+                    lots.extend(facts::lots(&movement.lots));
+                }
             }
             returned.push(pb::ReturnedLine {
                 line_no: line.line_no,
@@ -230,6 +271,7 @@ impl Books {
                 location_id: line.location_id.to_string(),
                 sellable: line.quantity,
                 damaged: line.damaged,
+                lots,
             });
         }
         let order_id = reservation.order_id;
@@ -248,7 +290,30 @@ impl Books {
         quantity: i64,
         damaged: i64,
     ) -> &mut Movement {
-        let value = self.costs.count(key.item, quantity);
+        self.movement_at(None, order_id, event, key, kind, [quantity, damaged])
+    }
+
+    /// The same for goods that come back at what they cost when they left, where that is known. `moved`: the signed
+    /// changes of on_hand and damaged.
+    fn movement_at(
+        &mut self,
+        paid: Option<Money>,
+        order_id: Uuid,
+        event: &Event,
+        key: StockKey,
+        kind: MovementKind,
+        moved: [i64; 2],
+    ) -> &mut Movement {
+        let [quantity, damaged] = moved;
+        let value = match paid {
+            Some(paid) if quantity > 0 => self.costs.receive(key.item, Some(paid), quantity),
+            _ => self.costs.count(key.item, quantity),
+        };
+        let mut unit_cost = self.costs.unit_cost(key.item);
+        if let Some(value) = value.filter(|_| self.costs.is_fifo(key.item) && quantity != 0) {
+            let each = cost::per_unit(cost::nanos(value).saturating_abs(), quantity.abs());
+            unit_cost = Some(Money::new(value.currency, each));
+        }
         self.movements.push(Movement {
             id: Uuid::now_v7(),
             key,
@@ -259,8 +324,10 @@ impl Books {
             kind,
             reason: String::new(),
             reference: order_id.to_string(),
-            unit_cost: self.costs.unit_cost(key.item),
+            unit_cost,
             effective_at: event.effective_at,
+            lots: Vec::new(),
+            order_id: Some(order_id),
         });
         let last = self.movements.len() - 1;
         &mut self.movements[last]

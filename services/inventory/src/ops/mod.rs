@@ -13,6 +13,8 @@ pub mod prove;
 pub mod reserve;
 pub mod source;
 pub mod sourcing;
+mod tracked;
+pub mod units;
 pub mod upsert;
 
 use crate::error::Error;

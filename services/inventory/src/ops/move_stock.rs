@@ -4,17 +4,19 @@ use super::{Inventory, insist};
 use crate::convert::{facts, stock as shown};
 use crate::cost::Costs;
 use crate::error::Error;
-use crate::item::ItemId;
+use crate::item::{ItemId, Tracking, Valuation};
+use crate::lot::{self, Bucket, LotQuantity, Lots};
 use crate::stock::{self, Book, Buckets, Movement, MovementKind, StockChange, StockKey, What};
 use crate::store;
+use crate::store::item::Rules;
 use pesan_api::inventory::v1::StockLevel;
 use pesan_feed::NewEvent;
 use pesan_grpc::idempotency::{self, Claim, Claimed};
 use pesan_money::Money;
 use prost::Message as _;
 use sqlx::PgConnection;
-use std::collections::HashMap;
-use time::OffsetDateTime;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 /// A change that could be read, and the claim of its request id.
@@ -43,6 +45,7 @@ pub async fn move_stock(inventory: &Inventory, wanted: Vec<Wanted>) -> Result<Ve
             Err(error) => outcomes.push(Some(Err(error))),
         }
     }
+    in_base_units(inventory, &mut changes, &mut outcomes, &mut claims).await?;
     if !changes.is_empty() {
         let booked = insist(|| book(inventory, &changes, &claims)).await?;
         for ((place, _, _), outcome) in changes.iter().zip(booked) {
@@ -50,6 +53,33 @@ pub async fn move_stock(inventory: &Inventory, wanted: Vec<Wanted>) -> Result<Ve
         }
     }
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::Stopping))).collect())
+}
+
+/// Makes quantities in other units ones in base units; what has no such unit is refused.
+async fn in_base_units(
+    inventory: &Inventory,
+    changes: &mut Vec<(usize, StockKey, StockChange)>,
+    outcomes: &mut [Option<Outcome>],
+    claims: &mut Vec<Claim>,
+) -> Result<(), Error> {
+    let skus: BTreeSet<String> =
+        changes.iter().filter(|(.., change)| !change.unit.is_empty()).map(|(.., change)| change.sku.clone()).collect();
+    if skus.is_empty() {
+        return Ok(());
+    }
+    let units = super::units::read(inventory, skus.into_iter().collect()).await?;
+    let all = std::mem::take(changes).into_iter().zip(std::mem::take(claims));
+    for ((place, key, change), claim) in all {
+        let factor = units.factor(&change.sku, &change.unit).ok_or(Error::UnknownUnit("unit"));
+        match factor.and_then(|factor| change.in_base_units(factor)) {
+            Ok(change) => {
+                changes.push((place, key, change));
+                claims.push(claim);
+            }
+            Err(error) => outcomes[place] = Some(Err(error)),
+        }
+    }
+    Ok(())
 }
 
 async fn book(
@@ -64,7 +94,9 @@ async fn book(
     let mut keys: Vec<StockKey> = keys.collect();
     keys.sort_unstable();
     keys.dedup();
-    let mut books = Books::lock(&mut tx, &keys).await?;
+    let mut books = Books::lock_rows(&mut tx, &keys).await?;
+    let wanted = changes.iter().map(|(_, key, change)| (*key, change.buckets(), change.lots.as_slice()));
+    books.read_lots(&mut tx, inventory.clock.now().date(), &wanted.collect::<Vec<_>>()).await?;
 
     let now = inventory.clock.now();
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(changes.len());
@@ -98,6 +130,7 @@ async fn book(
     };
     store::stock::write(&mut tx, &books.book).await?;
     store::movement::append(&mut tx, &books.movements).await?;
+    store::lot::write(&mut tx, &books.lots, &books.movements).await?;
     store::cost::write(&mut tx, &books.costs).await?;
     idempotency::answer(&mut tx, &answers).await?;
     if !given_up.is_empty() {
@@ -140,36 +173,97 @@ pub(super) struct Entry<'a> {
 pub(super) struct Books {
     pub book: Book,
     pub costs: Costs,
-    standard_costs: HashMap<ItemId, Money>,
+    rules: HashMap<ItemId, Rules>,
+    /// Of the tracked items, as far as they were read.
+    pub lots: Lots,
     pub movements: Vec<Movement>,
 }
 
 impl Books {
-    /// `keys` in key order, each once.
-    pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
+    /// `keys` in key order, each once. Of tracked items up to a thousand lots at each of them.
+    pub async fn lock(conn: &mut PgConnection, keys: &[StockKey], today: Date) -> Result<Self, Error> {
+        let mut books = Self::lock_rows(conn, keys).await?;
+        let all = Buckets { on_hand: -1_000, ..Buckets::default() };
+        let changes: Vec<_> = keys.iter().map(|key| (*key, all, [].as_slice())).collect();
+        books.read_lots(conn, today, &changes).await?;
+        Ok(books)
+    }
+
+    async fn lock_rows(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
         let mut items: Vec<ItemId> = keys.iter().map(|key| key.item).collect();
         items.dedup();
         store::stock::ensure(conn, keys).await?;
         let book = store::stock::lock(conn, keys).await?;
-        let costs = store::cost::lock(conn, &items).await?;
-        let standard_costs = store::item::standard_costs(conn, &items).await?.into_iter().collect();
-        Ok(Self { book, costs, standard_costs, movements: Vec::new() })
+        let rules = store::item::rules(conn, &items).await?;
+        let mut costs = store::cost::lock(conn, &items).await?;
+        items.retain(|item| rules.get(item).is_some_and(|rules| rules.valuation == Valuation::Fifo));
+        store::cost::add_layers(conn, &mut costs, &items).await?;
+        Ok(Self { book, costs, rules, lots: Lots::new(Date::MIN, []), movements: Vec::new() })
+    }
+
+    /// Reads the lots that changes of tracked items are about; no statement where there is none.
+    async fn read_lots(
+        &mut self,
+        conn: &mut PgConnection,
+        today: Date,
+        changes: &[(StockKey, Buckets, &[LotQuantity])],
+    ) -> Result<(), Error> {
+        let tracked = || changes.iter().filter(|(key, ..)| self.tracking(key.item) != Tracking::None);
+        let code = |(key, _, lots): &(StockKey, Buckets, &'_ [LotQuantity])| {
+            let item = key.item;
+            lots.iter().map(move |lot| (item, lot.code.clone())).collect::<Vec<_>>()
+        };
+        let named: BTreeSet<(ItemId, String)> = tracked().flat_map(code).collect();
+        let named: Vec<(ItemId, &str)> = named.iter().map(|(item, code)| (*item, code.as_str())).collect();
+        let mut needs: BTreeMap<(StockKey, i16), (Bucket, i64)> = BTreeMap::new();
+        for (key, change, _) in tracked().filter(|(.., lots)| lots.is_empty()) {
+            if let Some(bucket) = Bucket::taken_from(*change) {
+                let need = needs.entry((*key, bucket.code())).or_insert((bucket, 0));
+                need.1 = need.1.saturating_add(lot::largest(*change));
+            }
+        }
+        let needs: Vec<_> = needs.into_iter().map(|((key, _), (bucket, quantity))| (key, bucket, quantity)).collect();
+        self.lots = store::lot::read(conn, today, &named, &needs).await?;
+        Ok(())
+    }
+
+    fn tracking(&self, item: ItemId) -> Tracking {
+        self.rules.get(&item).map(|rules| rules.tracking).unwrap_or_default()
     }
 
     /// Books a movement; its id. What is reserved cannot be taken away, nor what is not there.
     pub fn enter(&mut self, entry: Entry<'_>) -> Result<Uuid, Error> {
+        self.enter_lots(entry, 0, &[])
+    }
+
+    /// The same with a signed change of quality hold, and of the lots named.
+    pub fn enter_lots(&mut self, entry: Entry<'_>, quality_hold: i64, named: &[LotQuantity]) -> Result<Uuid, Error> {
         let Entry { key, kind, quantity, damaged, reason, reference, cost, effective_at } = entry;
         let paid = match cost {
             Cost::Paid(named) => self.cost_of_receipt(key.item, named)?,
             Cost::Carried(cost) => cost,
             Cost::Average => None,
         };
-        let change = Buckets { on_hand: quantity, damaged, quality_hold: 0 };
+        let change = Buckets { on_hand: quantity, damaged, quality_hold };
+        let before = self.book.level(key);
         stock::adjust(&mut self.book, key, change)?;
+        let tracking = self.tracking(key.item);
+        let lots = match tracking {
+            Tracking::None if named.is_empty() => Ok(Vec::new()),
+            Tracking::None => Err(Error::NotTracked),
+            Tracking::Lot | Tracking::Serial => self.lots.book(key, tracking, change, named),
+        };
+        let lots = match lots {
+            Ok(lots) => lots,
+            Err(error) => {
+                self.book.restore(key, before);
+                return Err(error);
+            }
+        };
         let value = if quantity > 0 && paid.is_some() {
             self.costs.receive(key.item, paid, quantity)
         } else {
-            self.costs.count(key.item, quantity)
+            self.costs.count(key.item, change.valued())
         };
         let id = Uuid::now_v7();
         self.movements.push(Movement {
@@ -177,13 +271,15 @@ impl Books {
             key,
             quantity,
             damaged,
-            quality_hold: 0,
+            quality_hold,
             kind,
             reason: reason.to_owned(),
             reference: reference.to_owned(),
             unit_cost: paid.or_else(|| self.costs.unit_cost(key.item)),
             value,
             effective_at,
+            lots,
+            order_id: None,
         });
         Ok(id)
     }
@@ -193,6 +289,7 @@ impl Books {
         let now = inventory.clock.now();
         store::stock::write(conn, &self.book).await?;
         store::movement::append(conn, &self.movements).await?;
+        store::lot::write(conn, &self.lots, &self.movements).await?;
         store::cost::write(conn, &self.costs).await?;
         let known = inventory.known();
         let event = |m: &Movement| NewEvent::new(m.id, 1, &facts::moved(&known, m, now), m.effective_at);
@@ -200,36 +297,26 @@ impl Books {
     }
 
     fn apply(&mut self, key: StockKey, change: &StockChange) -> Result<(), Error> {
-        let (kind, moved, reason, unit_cost, value) = match &change.what {
-            What::Receipt { quantity, unit_cost } => {
-                let cost = self.cost_of_receipt(key.item, *unit_cost)?;
-                stock::receive(&mut self.book, key, *quantity)?;
-                let value = self.costs.receive(key.item, cost, *quantity);
-                let moved = Buckets { on_hand: *quantity, ..Buckets::default() };
-                (MovementKind::Receipt, moved, "", cost.or_else(|| self.costs.unit_cost(key.item)), value)
-            }
+        let Buckets { on_hand, damaged, quality_hold } = change.buckets();
+        let (kind, reason, cost) = match &change.what {
+            What::Receipt { unit_cost, .. } => (MovementKind::Receipt, "", Cost::Paid(*unit_cost)),
             What::Adjustment { change, reason } => {
-                stock::adjust(&mut self.book, key, *change)?;
-                let value = self.costs.count(key.item, change.valued());
                 let held = change.quality_hold != 0 && change.valued() == 0 && change.damaged == 0;
                 let kind = if held { MovementKind::Hold } else { MovementKind::Adjustment };
-                (kind, *change, reason.as_str(), self.costs.unit_cost(key.item), value)
+                (kind, reason.as_str(), Cost::Average)
             }
         };
-        self.movements.push(Movement {
-            id: Uuid::now_v7(),
+        let entry = Entry {
             key,
-            quantity: moved.on_hand,
-            damaged: moved.damaged,
-            quality_hold: moved.quality_hold,
             kind,
-            reason: reason.to_owned(),
-            reference: change.reference.clone(),
-            unit_cost,
-            value,
+            quantity: on_hand,
+            damaged,
+            reason,
+            reference: &change.reference,
+            cost,
             effective_at: change.effective_at,
-        });
-        Ok(())
+        };
+        self.enter_lots(entry, quality_hold, &change.lots).map(|_| ())
     }
 
     /// What a receipt costs: what it names, else the item's standard cost. All costs of an item are in one currency.
@@ -241,7 +328,7 @@ impl Books {
             }
             (Some(cost), _) => Ok(Some(cost)),
             (None, expected) => {
-                let standard = self.standard_costs.get(&item).copied();
+                let standard = self.rules.get(&item).and_then(|rules| rules.standard_cost);
                 Ok(standard.filter(|cost| expected.is_none_or(|expected| cost.currency == expected)))
             }
         }

@@ -30,7 +30,25 @@ async fn write_items(inventory: &Inventory, wanted: &[Result<Item, Error>]) -> R
     let kit_versions: HashMap<String, Option<i64>> =
         stored.iter().map(|(sku, stored)| (sku.clone(), stored.kit_version)).collect();
 
-    let (outcomes, changed) = apply(wanted, |item| upsert_item(&mut stored, item));
+    let barcodes: Vec<&str> =
+        wanted.iter().flatten().flat_map(|item| &item.units).map(|u| u.barcode.as_str()).collect();
+    let mut taken: HashMap<String, String> = HashMap::new();
+    if !barcodes.is_empty() {
+        let found = store::unit::by_barcode(&mut tx, &barcodes).await?;
+        taken.extend(found.into_iter().map(|(sku, unit)| (unit.barcode, sku)));
+    }
+
+    let (outcomes, changed) = apply(wanted, |item| {
+        let with_barcode = || item.units.iter().filter(|unit| !unit.barcode.is_empty());
+        if let Some(unit) = with_barcode().find(|u| taken.get(&u.barcode).is_some_and(|sku| *sku != item.sku)) {
+            return Err(Error::BarcodeInUse(unit.barcode.clone()));
+        }
+        let outcome = upsert_item(&mut stored, item)?;
+        if let Upsert::Changed(_) = &outcome {
+            taken.extend(with_barcode().map(|unit| (unit.barcode.clone(), item.sku.clone())));
+        }
+        Ok(outcome)
+    });
     let events: Vec<NewEvent> = changed
         .iter()
         .map(|item| NewEvent::new(item::aggregate_of(&item.sku), item.version, &facts::item_changed(item), now))

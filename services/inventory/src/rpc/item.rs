@@ -1,7 +1,7 @@
 use super::{at_most, checked, cut};
 use crate::convert::item as convert;
 use crate::error::Error;
-use crate::ops::{Inventory, look, upsert};
+use crate::ops::{Inventory, look, units, upsert};
 use pesan_api::inventory::v1 as pb;
 use pesan_api::inventory::v1::item_service_server::ItemService;
 use pesan_grpc::{Violations, page, run};
@@ -65,6 +65,38 @@ impl ItemService for ItemRpc {
             next_page_token: last.map(|item| page::token(&[&item.sku])).unwrap_or_default(),
             items: items.iter().map(convert::item).collect(),
         }))
+    }
+
+    async fn convert_quantities(
+        &self,
+        request: Request<pb::ConvertQuantitiesRequest>,
+    ) -> Result<Response<pb::ConvertQuantitiesResponse>, Status> {
+        let conversions = request.into_inner().conversions;
+        at_most("conversions", conversions.len(), 1_000)?;
+        let known = units::read(&self.inventory, conversions.iter().map(|wanted| wanted.sku.clone()).collect()).await?;
+        let result = |wanted: pb::QuantityConversion| {
+            let outcome = convert::parse_conversion(wanted)
+                .map_err(Error::from)
+                .and_then(|wanted| known.convert(&wanted.sku, wanted.quantity, &wanted.from_unit, &wanted.to_unit));
+            pb::ConvertQuantityResult {
+                outcome: Some(match outcome {
+                    Ok(quantity) => pb::convert_quantity_result::Outcome::Quantity(quantity),
+                    Err(error) => pb::convert_quantity_result::Outcome::Problem(error.into()),
+                }),
+            }
+        };
+        Ok(Response::new(pb::ConvertQuantitiesResponse { results: conversions.into_iter().map(result).collect() }))
+    }
+
+    async fn find_barcode(
+        &self,
+        request: Request<pb::FindBarcodeRequest>,
+    ) -> Result<Response<pb::FindBarcodeResponse>, Status> {
+        let mut violations = Violations::new();
+        let barcode = violations.text("barcode", request.into_inner().barcode, 1, 50);
+        let barcode = checked(violations, barcode)?;
+        let (sku, unit) = units::by_barcode(&self.inventory, &barcode).await?;
+        Ok(Response::new(pb::FindBarcodeResponse { sku, unit: Some(convert::unit(&unit)) }))
     }
 
     async fn upsert_locations(

@@ -3,6 +3,7 @@ use crate::convert::{item, stock as convert};
 use crate::error::Error;
 use crate::ops::keep_back::set_safety;
 use crate::ops::move_stock::{Outcome, move_stock};
+use crate::ops::units::{self, Units};
 use crate::ops::{Inventory, look};
 use pesan_api::inventory::v1 as pb;
 use pesan_api::inventory::v1::stock_service_server::StockService;
@@ -75,17 +76,20 @@ impl StockService for StockRpc {
         &self,
         request: Request<pb::GetAvailabilityRequest>,
     ) -> Result<Response<pb::GetAvailabilityResponse>, Status> {
-        let skus = request.into_inner().skus;
+        let pb::GetAvailabilityRequest { skus, unit } = request.into_inner();
         at_most("skus", skus.len(), 1_000)?;
         let mut violations = Violations::new();
+        let unit = item::named_unit(&mut violations, "unit", unit);
         for (i, sku) in skus.iter().enumerate() {
             item::sku(&mut violations, &format!("skus[{i}]"), sku.clone());
         }
-        checked(violations, ())?;
+        let unit = checked(violations, unit)?;
+        let units = if unit.is_empty() { Units::default() } else { units::read(&self.inventory, skus.clone()).await? };
         let stock = look::stock_of(&self.inventory, &skus).await?;
         let availability = |sku: String| {
             let stock = stock.get(&sku);
-            convert::availability(sku, stock)
+            let factor = units.factor(&sku, &unit).filter(|_| !unit.is_empty());
+            convert::availability(sku, stock, factor)
         };
         let availabilities = skus.into_iter().map(availability).collect();
         Ok(Response::new(pb::GetAvailabilityResponse { availabilities }))

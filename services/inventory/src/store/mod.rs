@@ -7,6 +7,7 @@ pub mod digest;
 pub mod item;
 pub mod kit;
 pub mod location;
+pub mod lot;
 pub mod movement;
 pub mod network;
 pub mod proof;
@@ -14,6 +15,7 @@ pub mod reservation;
 pub mod sourcing;
 pub mod stock;
 pub mod supply;
+pub mod unit;
 
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;

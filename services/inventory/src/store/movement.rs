@@ -1,6 +1,10 @@
 use super::{money, unexpected};
+use crate::item::ItemId;
 use crate::stock::{Movement, MovementKind, NamedMovement};
+use rust_decimal::Decimal;
 use sqlx::{PgConnection, Row as _};
+use std::collections::HashMap;
+use uuid::Uuid;
 
 /// Adds to the ledger, in the order given.
 pub async fn append(conn: &mut PgConnection, movements: &[Movement]) -> sqlx::Result<()> {
@@ -81,4 +85,29 @@ pub async fn page(
             })
         })
         .collect()
+}
+
+/// What goods of some items that went to orders cost: billionths of their values, and quantities, by order and item.
+pub async fn issue_costs(
+    conn: &mut PgConnection,
+    orders: &[Uuid],
+    items: &[ItemId],
+) -> sqlx::Result<HashMap<(Uuid, ItemId), (i128, i64)>> {
+    let references: Vec<String> = orders.iter().map(Uuid::to_string).collect();
+    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
+    let rows: Vec<(String, i64, Decimal, i64)> = sqlx::query_as(
+        "select reference, item, -sum(value), -sum(quantity)::int8 from movement
+          where reference = any($1) and reference <> '' and item = any($2) and kind = 3 and value is not null
+          group by reference, item",
+    )
+    .bind(references)
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for (reference, item, value, quantity) in rows {
+        let order_id = reference.parse().map_err(|_| unexpected("reference of an issue"))?;
+        found.insert((order_id, ItemId(item)), (crate::layers::nanos(value, 1), quantity));
+    }
+    Ok(found)
 }

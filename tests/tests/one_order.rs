@@ -11,7 +11,7 @@ use pesan_api::r#type::v1::Money;
 use sqlx::PgPool;
 
 async fn stock_of(suite: &Suite, sku: &str) -> StockLevel {
-    let request = GetAvailabilityRequest { skus: vec![sku.into()] };
+    let request = GetAvailabilityRequest { skus: vec![sku.into()], ..Default::default() };
     let answer = suite.stock().get_availability(request).await.unwrap().into_inner();
     answer.availabilities[0].locations[0].clone()
 }

@@ -64,7 +64,7 @@ async fn of_the_last_pieces_exactly_so_many_are_granted(pool: PgPool) {
         client.await.unwrap();
     }
     assert_eq!(granted.load(Ordering::SeqCst), 1000);
-    let request = inventory::GetAvailabilityRequest { skus: vec!["LAST".into()] };
+    let request = inventory::GetAvailabilityRequest { skus: vec!["LAST".into()], ..Default::default() };
     let left = suite.stock().get_availability(request).await.unwrap().into_inner().availabilities.remove(0);
     assert_eq!((left.available, left.locations[0].reserved), (0, 1000));
 }

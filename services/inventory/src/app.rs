@@ -3,14 +3,16 @@
 use crate::config::Config;
 use crate::follow::{FollowFulfilment, FollowOrder};
 use crate::ops::expire::CaughtUp;
-use crate::ops::{Inventory, expire, fill, reserve};
-use crate::rpc::{ItemRpc, ProofRpc, ReservationRpc, SourcingRpc, StockRpc};
+use crate::ops::{Inventory, expire, expire_lots, fill, reserve};
+use crate::rpc::{ItemRpc, LotRpc, ProofRpc, ReservationRpc, SourcingRpc, StockRpc, ValuationRpc};
 use anyhow::Context as _;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
 use pesan_api::inventory::v1::item_service_server::ItemServiceServer;
+use pesan_api::inventory::v1::lot_service_server::LotServiceServer;
 use pesan_api::inventory::v1::reservation_service_server::ReservationServiceServer;
 use pesan_api::inventory::v1::sourcing_service_server::SourcingServiceServer;
 use pesan_api::inventory::v1::stock_service_server::StockServiceServer;
+use pesan_api::inventory::v1::valuation_service_server::ValuationServiceServer;
 use pesan_api::proof::v1::proof_service_server::ProofServiceServer;
 use pesan_feed::{Feed, Follower, FollowerOptions};
 use pesan_grpc::channel;
@@ -104,6 +106,13 @@ impl Application {
                 Ok(())
             })
         });
+        let (work, token) = (inventory.clone(), ending.clone());
+        parts.spawn(async move {
+            ("the sweep of expired lots", {
+                expire_lots::run(work, token).await;
+                Ok(())
+            })
+        });
         let (pool, token) = (inventory.pool.clone(), ending.clone());
         parts.spawn(async move {
             ("housekeeping", {
@@ -169,6 +178,8 @@ fn server(config: &Config, listener: TcpListener, inventory: &Inventory) -> anyh
     let stock = StockServiceServer::new(StockRpc::new(inventory.clone()));
     let reservations = ReservationServiceServer::new(ReservationRpc::new(inventory.clone(), reserver));
     let sourcing = SourcingServiceServer::new(SourcingRpc::new(inventory.clone()));
+    let lots = LotServiceServer::new(LotRpc::new(inventory.clone()));
+    let valuation = ValuationServiceServer::new(ValuationRpc::new(inventory.clone()));
     let feed = FeedServiceServer::new(inventory.feed.clone());
     let proof = ProofServiceServer::new(ProofRpc::new(inventory.clone()));
     Ok(Server::new("inventory", listener, config.server)?
@@ -176,6 +187,8 @@ fn server(config: &Config, listener: TcpListener, inventory: &Inventory) -> anyh
         .add(stock.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(reservations.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(sourcing.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(lots.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(valuation.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(feed.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(proof.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)))
 }

@@ -146,7 +146,6 @@ fn goods_fact(event: &Event) -> anyhow::Result<Option<(Uuid, GoodsFact)>> {
                 stocked: line.stocked,
                 quantity: line.sellable,
                 damaged: line.damaged,
-                lots: Vec::new(),
             })
         };
         let lines = fact.lines.into_iter().map(line).collect::<anyhow::Result<_>>()?;
@@ -164,7 +163,6 @@ fn shipment_lines(lines: &[fulfilment::ShipmentLine], location_id: &str) -> anyh
         stocked: line.stocked,
         quantity: line.quantity,
         damaged: 0,
-        lots: line.lots.iter().map(|lot| (lot.lot.clone(), lot.quantity)).collect(),
     };
     Ok(lines.iter().map(line).collect())
 }

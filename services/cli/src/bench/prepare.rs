@@ -59,7 +59,7 @@ async fn stock(suite: &Suite, skus: &[String], location_id: &str) -> Result<()> 
         ..Item::default()
     });
     answer(suite.items().upsert_items(UpsertItemsRequest { items: items.collect() }).await)?;
-    let request = GetAvailabilityRequest { skus: skus.to_vec() };
+    let request = GetAvailabilityRequest { skus: skus.to_vec(), ..Default::default() };
     let there = answer(suite.stock().get_availability(request).await)?.availabilities;
     let low = there.into_iter().filter(|item| item.available < LOW).map(|item| Receipt {
         request_id: Uuid::now_v7().to_string(),

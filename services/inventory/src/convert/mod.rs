@@ -31,6 +31,7 @@ fn unit_cost(violations: &mut Violations, field: &str, money: Option<&PbMoney>) 
     Some(Money::new(currency, amount))
 }
 
-fn pb_money(money: Option<Money>) -> Option<PbMoney> {
+/// As it is shown; none where it has no proto form.
+pub fn pb_money(money: Option<Money>) -> Option<PbMoney> {
     money.as_ref().and_then(to_money)
 }

@@ -178,6 +178,11 @@ pub fn kind(kind: MovementKind) -> pb::MovementKind {
     }
 }
 
+/// A kind as it is shown, from the database's code.
+pub fn movement_kind(code: i16) -> pb::MovementKind {
+    MovementKind::from_code(code).map_or(pb::MovementKind::Unspecified, kind)
+}
+
 /// What could be promised of an item; none: there is no such item.
 ///
 /// `factor`: base units in the unit that it is to be told in too.

@@ -2,7 +2,7 @@
 //! goods come back. A batch of any size is a few statements.
 
 use super::Inventory;
-use super::tracked::{Moves, Special};
+use super::tracked::Special;
 use crate::convert::facts::{self, Issued};
 use crate::cost::{self, Costs};
 use crate::error::Error;
@@ -48,8 +48,6 @@ pub struct GoodsLine {
     pub quantity: i64,
     /// Returned, but not to be sold.
     pub damaged: i64,
-    /// Of a tracked item: which were taken, as far as it is known, and how much of each.
-    pub lots: Vec<(String, i64)>,
 }
 
 /// Applies facts in order, in the caller's transaction, which holds the orders' locks. True when stock may have come
@@ -91,8 +89,8 @@ pub async fn apply(
     let book = store::stock::lock(conn, &keys).await?;
     let mut costs = store::cost::lock(conn, &items).await?;
     let returns = facts.iter().any(|(_, _, fact)| matches!(fact, GoodsFact::Returned { .. }));
-    let moves: Vec<Moves<'_>> =
-        lines().zip(resolved.iter().flatten()).map(|(line, goods)| moves(line, goods)).collect();
+    let moves: Vec<(StockKey, i64)> =
+        lines().zip(resolved.iter().flatten()).flat_map(|(line, goods)| moves(line, goods)).collect();
     let special = Special::read(inventory, conn, &items, &mut costs, &orders, &moves, returns).await?;
     let mut books = Books {
         book,
@@ -130,12 +128,10 @@ fn goods(inventory: &Inventory, line: &GoodsLine) -> Result<Goods, Error> {
     Ok(Goods { line_no: line.line_no, item: item.id, stocked: line.stocked && item.takes_stock(), location, kit: None })
 }
 
-fn moves<'a>(line: &'a GoodsLine, goods: &Goods) -> Moves<'a> {
-    let pieces = goods.pieces().map(|piece| {
-        let key = StockKey { item: piece.item, location: goods.location };
-        (key, line.quantity * piece.quantity)
-    });
-    Moves { keys: pieces.collect(), named: &line.lots }
+/// What of a line may leave a location.
+fn moves(line: &GoodsLine, goods: &Goods) -> Vec<(StockKey, i64)> {
+    let piece = |item, quantity| (StockKey { item, location: goods.location }, line.quantity * quantity);
+    goods.pieces().map(|each| piece(each.item, each.quantity)).collect()
 }
 
 /// The books that a batch is written into.
@@ -173,7 +169,7 @@ impl Books {
                 parts.extend(self.costs.of(issue.key.item, issue.quantity));
                 self.movement(order_id, event, issue.key, MovementKind::Issue, -issue.quantity, 0);
                 if let Some(movement) = self.movements.last_mut() {
-                    self.special.issue(order_id, movement, &line.lots);
+                    self.special.issue(order_id, movement);
                     lots.extend_from_slice(&movement.lots);
                 }
             }

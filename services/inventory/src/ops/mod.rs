@@ -2,6 +2,7 @@
 
 pub mod amend;
 pub mod expire;
+pub mod expire_lots;
 pub mod fill;
 pub mod follow_fulfilment;
 pub mod follow_order;
@@ -13,9 +14,11 @@ pub mod prove;
 pub mod reserve;
 pub mod source;
 pub mod sourcing;
+pub mod trace;
 mod tracked;
 pub mod units;
 pub mod upsert;
+pub mod value;
 
 use crate::error::Error;
 use crate::item::ItemId;

@@ -181,15 +181,16 @@ pub(super) struct Books {
 
 impl Books {
     /// `keys` in key order, each once. Of tracked items up to a thousand lots at each of them.
-    pub async fn lock(conn: &mut PgConnection, keys: &[StockKey], today: Date) -> Result<Self, Error> {
+    pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
         let mut books = Self::lock_rows(conn, keys).await?;
         let all = Buckets { on_hand: -1_000, ..Buckets::default() };
         let changes: Vec<_> = keys.iter().map(|key| (*key, all, [].as_slice())).collect();
-        books.read_lots(conn, today, &changes).await?;
+        books.read_lots(conn, Date::MIN, &changes).await?;
         Ok(books)
     }
 
-    async fn lock_rows(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
+    /// Without lots.
+    pub async fn lock_rows(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
         let mut items: Vec<ItemId> = keys.iter().map(|key| key.item).collect();
         items.dedup();
         store::stock::ensure(conn, keys).await?;

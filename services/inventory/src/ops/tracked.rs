@@ -16,13 +16,6 @@ use uuid::Uuid;
 /// The lot of what left or came back without anybody knowing of which lot it is.
 const UNBOOKED: &str = "UNBOOKED";
 
-/// A line that moves goods at one location: what fulfilment says of their lots.
-#[derive(Debug)]
-pub(super) struct Moves<'a> {
-    pub keys: Vec<(StockKey, i64)>,
-    pub named: &'a [(String, i64)],
-}
-
 /// By order and item.
 type OfOrders<T> = HashMap<(Uuid, ItemId), T>;
 
@@ -47,7 +40,7 @@ impl Special {
         items: &[ItemId],
         costs: &mut Costs,
         orders: &[Uuid],
-        moves: &[Moves<'_>],
+        moves: &[(StockKey, i64)],
         returns: bool,
     ) -> Result<Self, Error> {
         inventory.learn(conn, items.to_vec(), Vec::new()).await?;
@@ -84,11 +77,8 @@ impl Special {
         }
         let mut needs: BTreeMap<StockKey, i64> = BTreeMap::new();
         let mut named: BTreeSet<(ItemId, &str)> = special.tracked.keys().map(|item| (*item, UNBOOKED)).collect();
-        for moves in moves {
-            for (key, quantity) in moves.keys.iter().filter(|(key, _)| special.tracked.contains_key(&key.item)) {
-                *needs.entry(*key).or_default() += quantity;
-                named.extend(moves.named.iter().map(|(code, _)| (key.item, code.as_str())));
-            }
+        for (key, quantity) in moves.iter().filter(|(key, _)| special.tracked.contains_key(&key.item)) {
+            *needs.entry(*key).or_default() += quantity;
         }
         for ((_, item), lots) in &special.with_orders {
             named.extend(lots.iter().map(|(code, _)| (*item, code.as_str())));
@@ -104,9 +94,8 @@ impl Special {
         Ok(store::lot::write(conn, &self.lots, movements).await?)
     }
 
-    /// Goods left with an order: notes what they cost, and the lots: those that the shipment names, as far as they are
-    /// there, and for the rest those that expire first.
-    pub fn issue(&mut self, order_id: Uuid, movement: &mut Movement, named: &[(String, i64)]) {
+    /// Goods left with an order: notes what they cost, and the lots: those that expire first.
+    pub fn issue(&mut self, order_id: Uuid, movement: &mut Movement) {
         let (key, quantity) = (movement.key, -movement.quantity);
         if self.fifo.contains(&key.item)
             && let Some(value) = movement.value
@@ -117,16 +106,7 @@ impl Special {
         if !self.tracked.contains_key(&key.item) {
             return;
         }
-        let mut left = quantity;
-        for (code, wanted) in named {
-            let some = self.lots.there(key, code, Bucket::OnHand).min(*wanted).min(left);
-            if some > 0 {
-                left -= some;
-                let change = self.change(key, code, Buckets { on_hand: -some, ..Buckets::default() });
-                movement.lots.push(change);
-            }
-        }
-        self.take(movement, left);
+        self.take(movement, quantity);
         let got = movement.lots.iter().map(|lot| (lot.code.clone(), lot.moved()));
         self.with_orders.entry((order_id, key.item)).or_default().splice(0..0, got);
     }

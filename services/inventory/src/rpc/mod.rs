@@ -1,16 +1,20 @@
 //! The gRPC services: parse, call, convert.
 
 mod item;
+mod lot;
 mod proof;
 mod reservation;
 mod sourcing;
 mod stock;
+mod valuation;
 
 pub use item::ItemRpc;
+pub use lot::LotRpc;
 pub use proof::ProofRpc;
 pub use reservation::ReservationRpc;
 pub use sourcing::SourcingRpc;
 pub use stock::StockRpc;
+pub use valuation::ValuationRpc;
 
 use pesan_grpc::{Violations, refuse};
 use tonic::Status;

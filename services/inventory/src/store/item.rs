@@ -195,3 +195,10 @@ pub async fn rules(conn: &mut PgConnection, ids: &[ItemId]) -> sqlx::Result<Hash
     }
     Ok(found)
 }
+
+/// The key of an item.
+pub async fn id(conn: &mut PgConnection, sku: &str) -> sqlx::Result<Option<ItemId>> {
+    let id: Option<i64> =
+        sqlx::query_scalar("select id from item where sku = $1").bind(sku).fetch_optional(conn).await?;
+    Ok(id.map(ItemId))
+}

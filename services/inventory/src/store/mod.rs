@@ -16,6 +16,7 @@ pub mod sourcing;
 pub mod stock;
 pub mod supply;
 pub mod unit;
+pub mod value;
 
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;

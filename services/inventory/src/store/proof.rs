@@ -10,6 +10,8 @@ pub async fn check(conn: &mut PgConnection) -> sqlx::Result<Vec<InvariantResult>
         reservation_lines_conserved(conn).await?,
         nothing_reserved_for_closed_orders(conn).await?,
         versions_match_events(conn).await?,
+        lots_sum_to_stock(conn).await?,
+        values_sum_to_inventory(conn).await?,
     ])
 }
 
@@ -147,4 +149,65 @@ async fn versions_match_events(conn: &mut PgConnection) -> sqlx::Result<Invarian
     .fetch_all(conn)
     .await?;
     Ok(result("versions_match_events", rows, violations))
+}
+
+/// Of tracked items, bucket by bucket; and a lot is the sum of its movements.
+async fn lots_sum_to_stock(conn: &mut PgConnection) -> sqlx::Result<InvariantResult> {
+    let rows = sqlx::query_scalar("select count(*) from stock_lot").fetch_one(&mut *conn).await?;
+    let mut violations: Vec<(String, String)> = sqlx::query_as(
+        "with lots as (
+             select item, location, sum(on_hand) as on_hand, sum(damaged) as damaged, sum(quality_hold) as held
+               from stock_lot group by item, location
+         )
+         select i.sku || '@' || l.code,
+                format('%s on hand, %s damaged, %s held, but its lots sum to %s, %s, %s', s.on_hand, s.damaged,
+                       s.quality_hold, coalesce(t.on_hand, 0), coalesce(t.damaged, 0), coalesce(t.held, 0))
+           from stock s join item i on i.id = s.item join location l on l.id = s.location
+           left join lots t on t.item = s.item and t.location = s.location
+          where i.tracking > 1
+            and (s.on_hand, s.damaged, s.quality_hold)
+                is distinct from (coalesce(t.on_hand, 0), coalesce(t.damaged, 0), coalesce(t.held, 0))
+          order by 1 limit 100",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let moved: Vec<(String, String)> = sqlx::query_as(
+        "with moved as (
+             select item, location, code, sum(quantity) as on_hand, sum(damaged) as damaged, sum(quality_hold) as held
+               from lot_movement group by item, location, code
+         )
+         select item || '@' || location || ' lot ' || code, 'is not the sum of its movements'
+           from stock_lot s full join moved m using (item, location, code)
+          where (s.on_hand, s.damaged, s.quality_hold) is distinct from (m.on_hand, m.damaged, m.held)
+          order by 1 limit 100",
+    )
+    .fetch_all(conn)
+    .await?;
+    violations.extend(moved);
+    violations.truncate(100);
+    Ok(result("lots_sum_to_stock", rows, violations))
+}
+
+/// The values of an item's movements are exactly its average times its quantity, or the sum of its layers.
+async fn values_sum_to_inventory(conn: &mut PgConnection) -> sqlx::Result<InvariantResult> {
+    let rows = sqlx::query_scalar("select count(*) from item_cost").fetch_one(&mut *conn).await?;
+    let violations = sqlx::query_as(
+        "with moved as (select item, sum(value) as value from movement where value is not null group by item),
+         layered as (select item, sum(quantity * unit_cost) as value, sum(quantity) as quantity
+                       from cost_layer group by item),
+         worth as (
+             select c.item, i.sku, i.valuation, c.quantity,
+                    case when i.valuation = 2 then coalesce(l.value, 0) else c.average * c.quantity end as value,
+                    case when i.valuation = 2 then coalesce(l.quantity, 0) else c.quantity end as layered
+               from item_cost c join item i on i.id = c.item left join layered l on l.item = c.item
+         )
+         select w.sku, format('%s worth %s, but its movements sum to %s and its layers hold %s', w.quantity, w.value,
+                              coalesce(m.value, 0), w.layered)
+           from worth w left join moved m on m.item = w.item
+          where w.value <> coalesce(m.value, 0) or w.layered <> w.quantity
+          order by 1 limit 100",
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(result("values_sum_to_inventory", rows, violations))
 }

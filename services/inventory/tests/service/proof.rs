@@ -1,6 +1,7 @@
 //! The proof: it holds on a busy house, and each invariant finds the violation that is planted for it.
 
-use crate::testing::{Service, all_or_nothing, backorder, item, start};
+use crate::testing::{Service, all_or_nothing, backorder, gbp, item, receipt, start};
+use pesan_api::inventory::v1 as pb_inventory;
 use pesan_api::order::v1 as order;
 use pesan_api::proof::v1 as pb;
 use sqlx::PgPool;
@@ -11,7 +12,12 @@ use uuid::Uuid;
 
 async fn busy(pool: &PgPool) -> (Service, String) {
     let mut service = start(pool).await;
-    service.stocked(&[("MUG", 10)]).await;
+    let location = service.stocked(&[("MUG", 10)]).await;
+    let tracking = pb_inventory::Tracking::Lot.into();
+    service.upsert_items(vec![pb_inventory::Item { tracking, ..item("MILK") }]).await;
+    let lot = pb_inventory::LotQuantity { lot: "L1".into(), quantity: 4, ..Default::default() };
+    let milk = pb_inventory::Receipt { unit_cost: Some(gbp(1, 0)), lots: vec![lot], ..receipt("MILK", &location, 4) };
+    service.receive_all(vec![milk]).await.remove(0).unwrap();
     let held = backorder(&[("MUG", 6)]);
     let closed = backorder(&[("MUG", 6)]);
     service.reserve_all(vec![held.clone(), closed.clone()]).await;
@@ -46,6 +52,8 @@ async fn every_invariant_looks_at_rows(pool: PgPool) {
         "reservation_lines_conserved",
         "nothing_reserved_for_closed_orders",
         "versions_match_events",
+        "lots_sum_to_stock",
+        "values_sum_to_inventory",
         "events_contiguous",
     ];
     assert_eq!(checked.len(), names.len());
@@ -63,9 +71,9 @@ async fn an_oversold_location_is_found(pool: PgPool) {
         &pool,
         &[
             "alter table stock drop constraint stock_not_oversold",
-            "update stock set on_hand = 3",
+            "update stock set on_hand = 3 where reserved > 0",
             "insert into movement (id, item, location, quantity, damaged, kind, reason, reference, effective_at)
-             select gen_random_uuid(), item, location, -7, 0, 2, 'X', '', now() from stock",
+             select gen_random_uuid(), item, location, -7, 0, 2, 'X', '', now() from stock where reserved > 0",
         ],
     )
     .await;
@@ -75,14 +83,14 @@ async fn an_oversold_location_is_found(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn stock_without_a_movement_is_found(pool: PgPool) {
     let (mut service, _) = busy(&pool).await;
-    run(&pool, &["update stock set damaged = 1"]).await;
+    run(&pool, &["update stock set damaged = 1 where reserved > 0"]).await;
     assert_eq!(violated(&mut service).await, [("stock_is_sum_of_movements".into(), "MUG@MAIN".into())]);
     run(
         &pool,
         &[
             "update stock set damaged = 0",
             "alter table movement disable trigger movement_append_only",
-            "update movement set quantity = quantity - 1",
+            "update movement set quantity = quantity - 1 where quantity = 10",
         ],
     )
     .await;
@@ -92,7 +100,7 @@ async fn stock_without_a_movement_is_found(pool: PgPool) {
 #[sqlx::test(migrations = false)]
 async fn reserved_stock_that_no_reservation_holds_is_found(pool: PgPool) {
     let (mut service, _) = busy(&pool).await;
-    run(&pool, &["update stock set reserved = reserved + 1"]).await;
+    run(&pool, &["update stock set reserved = reserved + 1 where reserved > 0"]).await;
     assert_eq!(violated(&mut service).await, [("reserved_is_sum_of_open_reservations".into(), "MUG@MAIN".into())]);
 }
 
@@ -136,7 +144,14 @@ async fn versions_and_events_that_disagree_are_found(pool: PgPool) {
     let (mut service, closed) = busy(&pool).await;
     run(&pool, &["update reservation set version = version + 1 where state = 4"]).await;
     assert_eq!(violated(&mut service).await, [("versions_match_events".into(), format!("order {closed}"))]);
-    run(&pool, &["update reservation set version = version - 1 where state = 4", "update item set version = 7"]).await;
+    run(
+        &pool,
+        &[
+            "update reservation set version = version - 1 where state = 4",
+            "update item set version = 7 where sku = 'MUG'",
+        ],
+    )
+    .await;
     assert_eq!(violated(&mut service).await, [("versions_match_events".into(), "item MUG".into())]);
     run(&pool, &["update item set version = 1", "update location set version = 7"]).await;
     assert_eq!(violated(&mut service).await, [("versions_match_events".into(), "location MAIN".into())]);
@@ -147,6 +162,18 @@ async fn versions_and_events_that_disagree_are_found(pool: PgPool) {
     .await;
     let names: Vec<_> = violated(&mut service).await.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["versions_match_events", "events_contiguous"]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn lots_and_values_that_do_not_sum_up_are_found(pool: PgPool) {
+    let (mut service, _) = busy(&pool).await;
+    run(&pool, &["update stock_lot set on_hand = on_hand + 1"]).await;
+    let found = violated(&mut service).await;
+    assert_eq!(found, [("lots_sum_to_stock".to_owned(), "MILK@MAIN".to_owned())]);
+    run(&pool, &["update stock_lot set on_hand = on_hand - 1", "update item_cost set average = average + 1"]).await;
+    assert_eq!(violated(&mut service).await, [("values_sum_to_inventory".into(), "MILK".into())]);
+    run(&pool, &["update item_cost set average = average - 1", "update item_cost set quantity = quantity - 1"]).await;
+    assert_eq!(violated(&mut service).await, [("values_sum_to_inventory".into(), "MILK".into())]);
 }
 
 #[sqlx::test(migrations = false)]

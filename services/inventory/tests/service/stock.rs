@@ -109,13 +109,13 @@ async fn availability_tells_of_every_sku_asked_for(pool: PgPool) {
     service.reserve(&all_or_nothing(&[("MUG", 12)])).await.unwrap();
 
     let skus = ["POSTAGE", "NONE", "MUG"].map(str::to_owned).to_vec();
-    let request = pb::GetAvailabilityRequest { skus };
+    let request = pb::GetAvailabilityRequest { skus, ..Default::default() };
     let found = service.stock.get_availability(request).await.unwrap().into_inner().availabilities;
     let shown: Vec<_> = found.iter().map(|a| (a.sku.as_str(), a.known, a.available, a.locations.len())).collect();
     assert_eq!(shown, [("POSTAGE", true, i64::MAX, 0), ("NONE", false, 0, 0), ("MUG", true, 3, 2)]);
     let at = |id: &str| found[2].locations.iter().find(|l| l.location_id == id).unwrap().clone();
     assert_eq!((at(&main).reserved, at(&other).reserved), (10, 2));
-    let many = pb::GetAvailabilityRequest { skus: vec!["A".into(); 1001] };
+    let many = pb::GetAvailabilityRequest { skus: vec!["A".into(); 1001], ..Default::default() };
     assert_eq!(service.stock.get_availability(many).await.unwrap_err().code(), Code::InvalidArgument);
 }
 

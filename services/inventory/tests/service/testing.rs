@@ -5,9 +5,11 @@ use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::feed::v1::feed_service_server::{FeedService, FeedServiceServer};
 use pesan_api::inventory::v1 as pb;
 use pesan_api::inventory::v1::item_service_client::ItemServiceClient;
+use pesan_api::inventory::v1::lot_service_client::LotServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::inventory::v1::sourcing_service_client::SourcingServiceClient;
 use pesan_api::inventory::v1::stock_service_client::StockServiceClient;
+use pesan_api::inventory::v1::valuation_service_client::ValuationServiceClient;
 use pesan_api::proof::v1 as proof;
 use pesan_api::proof::v1::proof_service_client::ProofServiceClient;
 use pesan_api::r#type::v1::{Money, Problem};
@@ -40,6 +42,8 @@ pub struct Service {
     pub stock: StockServiceClient<Channel>,
     pub reservations: ReservationServiceClient<Channel>,
     pub sourcing: SourcingServiceClient<Channel>,
+    pub lots: LotServiceClient<Channel>,
+    pub valuation: ValuationServiceClient<Channel>,
     pub feed: FeedServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
     pub orders: FakeFeed,
@@ -70,6 +74,8 @@ pub async fn start(pool: &PgPool) -> Service {
         stock: StockServiceClient::new(channel.clone()),
         reservations: ReservationServiceClient::new(channel.clone()),
         sourcing: SourcingServiceClient::new(channel.clone()),
+        lots: LotServiceClient::new(channel.clone()),
+        valuation: ValuationServiceClient::new(channel.clone()),
         feed: FeedServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel),
         orders,
@@ -213,7 +219,7 @@ impl Service {
     }
 
     pub async fn availability(&mut self, sku: &str) -> pb::Availability {
-        let request = pb::GetAvailabilityRequest { skus: vec![sku.into()] };
+        let request = pb::GetAvailabilityRequest { skus: vec![sku.into()], ..Default::default() };
         self.stock.get_availability(request).await.unwrap().into_inner().availabilities.remove(0)
     }
 

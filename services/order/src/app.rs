@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::follow::Follow;
 use crate::ops;
 use crate::ops::Books;
+use crate::ops::accept::Acceptor;
 use crate::ops::cancel::Canceller;
 use crate::ops::change::Changer;
 use crate::ops::goodwill::Grantor;
@@ -20,14 +21,18 @@ use crate::rpc::customers::Customers;
 use crate::rpc::goodwill::Goodwill;
 use crate::rpc::holds::Holds;
 use crate::rpc::imports::Imports;
+use crate::rpc::inquiries::Inquiries;
 use crate::rpc::orders::Orders;
 use crate::rpc::prices::Prices;
 use crate::rpc::proof::Proof;
+use crate::rpc::quotations::Quotations;
 use crate::rpc::return_policies::ReturnPolicies;
 use crate::rpc::returns::Returns;
 use crate::rpc::rules::Rules;
+use crate::rpc::search::Search;
 use crate::rpc::watch::Watchers;
 use anyhow::Context as _;
+use pesan_api::billing::v1::account_service_client::AccountServiceClient;
 use pesan_api::billing::v1::payment_service_client::PaymentServiceClient;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
 use pesan_api::fulfilment::v1::fulfilment_service_client::FulfilmentServiceClient;
@@ -39,11 +44,14 @@ use pesan_api::order::v1::customer_service_server::CustomerServiceServer;
 use pesan_api::order::v1::goodwill_service_server::GoodwillServiceServer;
 use pesan_api::order::v1::hold_service_server::HoldServiceServer;
 use pesan_api::order::v1::import_service_server::ImportServiceServer;
+use pesan_api::order::v1::inquiry_service_server::InquiryServiceServer;
 use pesan_api::order::v1::order_service_server::OrderServiceServer;
 use pesan_api::order::v1::price_service_server::PriceServiceServer;
+use pesan_api::order::v1::quotation_service_server::QuotationServiceServer;
 use pesan_api::order::v1::return_policy_service_server::ReturnPolicyServiceServer;
 use pesan_api::order::v1::return_service_server::ReturnServiceServer;
 use pesan_api::order::v1::rule_service_server::RuleServiceServer;
+use pesan_api::order::v1::search_service_server::SearchServiceServer;
 use pesan_api::proof::v1::proof_service_server::ProofServiceServer;
 use pesan_feed::{Feed, Follower, FollowerOptions};
 use pesan_grpc::channel::{self, MAX_MESSAGE_BYTES, PeerChannel};
@@ -69,6 +77,7 @@ pub struct Application {
     canceller: Canceller,
     reviewer: Reviewer,
     changer: Changer,
+    acceptor: Acceptor,
     /// Rounds and batches under way.
     running: TaskTracker,
     /// Cancelled when it stops: lets go of watchers.
@@ -126,6 +135,8 @@ impl Application {
         let reviewer = Reviewer { books: books.clone(), saga: saga.clone(), canceller: canceller.clone() };
         let intake = place::intake(books.clone(), saga.clone(), running.clone());
         let imports = Imports::new(books.clone(), intake.clone(), stopping.clone());
+        let acceptor = Acceptor { books: books.clone(), intake: intake.clone() };
+        let balances = AccountServiceClient::new(peer(&config.billing_endpoint, config.patience.call)?);
         let orders = Orders {
             books: books.clone(),
             intake,
@@ -173,6 +184,11 @@ impl Application {
                     .max_encoding_message_size(MAX_MESSAGE),
             )
             .add(
+                InquiryServiceServer::new(Inquiries { books: books.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(
                 HoldServiceServer::new(Holds { books: books.clone(), saga: saga.clone() })
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),
@@ -189,8 +205,17 @@ impl Application {
                     .max_encoding_message_size(MAX_MESSAGE),
             )
             .add(
+                QuotationServiceServer::new(Quotations { acceptor: acceptor.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(
                 ImportServiceServer::new(imports)
                     .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(
+                SearchServiceServer::new(Search { books: books.clone(), billing: balances })
                     .max_encoding_message_size(MAX_MESSAGE),
             )
             .add(FeedServiceServer::new(feed).max_encoding_message_size(MAX_MESSAGE))
@@ -206,7 +231,20 @@ impl Application {
             let options = FollowerOptions::default();
             followers.push(Follower::new("order", source, channel, pool.clone(), handler, options));
         }
-        Ok(Self { address, config, books, server, saga, canceller, reviewer, changer, running, stopping, followers })
+        Ok(Self {
+            address,
+            config,
+            books,
+            server,
+            saga,
+            canceller,
+            reviewer,
+            changer,
+            acceptor,
+            running,
+            stopping,
+            followers,
+        })
     }
 
     /// Where it listens.
@@ -225,7 +263,8 @@ impl Application {
             let stop = stop.clone();
             tasks.spawn(async move { ("following", ended(follower.run(stop)).await) });
         }
-        let (saga, canceller, reviewer, changer) = (self.saga, self.canceller, self.reviewer, self.changer);
+        let (saga, canceller, reviewer, changer, acceptor) =
+            (self.saga, self.canceller, self.reviewer, self.changer, self.acceptor);
         tasks.spawn({
             let stop = stop.clone();
             async move { ("reviewing", ended(reviewer.recover(stop)).await) }
@@ -241,6 +280,10 @@ impl Application {
         tasks.spawn({
             let stop = stop.clone();
             async move { ("cancelling", ended(canceller.recover(stop)).await) }
+        });
+        tasks.spawn({
+            let stop = stop.clone();
+            async move { ("accepting", ended(acceptor.recover(stop)).await) }
         });
         tasks.spawn({
             let (pool, stop) = (self.books.pool.clone(), stop.clone());

@@ -1,8 +1,10 @@
 //! Why something was refused, and the only place that makes it a status or a problem.
 
+use crate::inquiry;
 use crate::line::Unlawful;
 use crate::order::Refusal;
-use pesan_api::order::v1::OrderState;
+use crate::quotation;
+use pesan_api::order::v1::{OrderState, QuotationState};
 use pesan_api::r#type::v1::Problem;
 use pesan_grpc::{Violations, refuse};
 use std::time::Duration;
@@ -73,6 +75,35 @@ pub enum Error {
     /// Looking for orders took too long.
     #[error("looking took too long: narrow the filter by placed_at, customer or number")]
     FilterTooBroad,
+    /// No inquiry has this name.
+    #[error("there is no inquiry {0:?}")]
+    InquiryNotFound(String),
+    /// No quotation has this name.
+    #[error("there is no quotation {0:?}")]
+    QuotationNotFound(String),
+    /// The quotation has no such revision.
+    #[error("the quotation {0:?} has no revision {1}")]
+    RevisionNotFound(String, i32),
+    /// The inquiry's stage or history does not allow it.
+    #[error("{}", inquiry_refusal(*.0))]
+    InquiryRefused(inquiry::Refusal),
+    /// The quotation's state does not allow it.
+    #[error("the quotation is {}: {}", .0.as_str_name(), quotation_refusal(*.1))]
+    QuotationRefused(QuotationState, quotation::Refusal),
+    /// The customer read another revision.
+    #[error("revision {asked} is not the newest: it is {newest}")]
+    RevisionChanged {
+        /// The caller's.
+        asked: i32,
+        /// The quotation's.
+        newest: i32,
+    },
+    /// The quotation is being accepted.
+    #[error("the quotation is being accepted")]
+    AcceptancePending,
+    /// The quotation is accepted, its order is not placed yet.
+    #[error("the quotation is accepted and its order is being placed: ask again")]
+    AcceptanceUnknown,
     // Changes of orders.
     /// No plan has this id, or it is forgotten.
     #[error("there is no plan {0:?}")]
@@ -194,6 +225,23 @@ fn refusal_text(refusal: Refusal) -> &'static str {
     }
 }
 
+fn inquiry_refusal(refusal: inquiry::Refusal) -> &'static str {
+    match refusal {
+        inquiry::Refusal::Closed => "the inquiry is won or lost",
+        inquiry::Refusal::StageUnchanged => "the inquiry is in that stage already",
+        inquiry::Refusal::HistoryFull => "the inquiry has as much history as one can have: open another",
+    }
+}
+
+fn quotation_refusal(refusal: quotation::Refusal) -> &'static str {
+    match refusal {
+        quotation::Refusal::Accepted => "it is an order already",
+        quotation::Refusal::Expired => "its validity is over; revise it",
+        quotation::Refusal::NotDraft => "there is no draft to send",
+        quotation::Refusal::NotOpen => "there is nothing to decide",
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         // Serialisation failure and deadlock: the other one won.
@@ -235,13 +283,21 @@ impl Error {
         code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
     }
 
+    /// True where asking again changes nothing.
+    pub fn is_final(&self) -> bool {
+        let (code, _, retry) = self.classify();
+        retry.is_none() && code != Code::Internal
+    }
+
     /// The gRPC code, the stable reason, and when to try again.
     fn classify(&self) -> (Code, &'static str, Option<Duration>) {
         use Error::{
-            AlreadyShipped, Broken, Busy, CancellationPending, CancellationUnknown, ChannelClosed, ChannelNotFound,
-            Contention, CustomerNotFound, Database, ExternalIdReused, FilterTooBroad, HoldNotFound, Invalid, NoPrice,
-            NotAllowed, NotShipped, NotWritten, OrderNotFound, PriceDeviation, PriceListNotFound, RequestIdReused,
-            ReturnNotFound, RuleNotFound, ShuttingDown, Unlawful, VersionMismatch,
+            AcceptancePending, AcceptanceUnknown, AlreadyShipped, Broken, Busy, CancellationPending,
+            CancellationUnknown, ChannelClosed, ChannelNotFound, Contention, CustomerNotFound, Database,
+            ExternalIdReused, FilterTooBroad, HoldNotFound, InquiryNotFound, InquiryRefused, Invalid, NoPrice,
+            NotAllowed, NotShipped, NotWritten, OrderNotFound, PriceDeviation, PriceListNotFound, QuotationNotFound,
+            QuotationRefused, RequestIdReused, ReturnNotFound, RevisionChanged, RevisionNotFound, RuleNotFound,
+            ShuttingDown, Unlawful, VersionMismatch,
         };
         use Error::{ChangeRefused, ChangeUnknown, PeerUnavailable, PlanExpired, PlanHasImpossible, PlanNotFound};
         let soon = |millis| Some(Duration::from_millis(millis));
@@ -265,6 +321,29 @@ impl Error {
             CancellationPending => (Code::Aborted, "CANCELLATION_PENDING", soon(500)),
             CancellationUnknown => (Code::Unavailable, "CANCELLATION_UNKNOWN", soon(1000)),
             FilterTooBroad => (Code::FailedPrecondition, "FILTER_TOO_BROAD", None),
+            InquiryNotFound(_) => (Code::NotFound, "INQUIRY_NOT_FOUND", None),
+            QuotationNotFound(_) => (Code::NotFound, "QUOTATION_NOT_FOUND", None),
+            RevisionNotFound(..) => (Code::NotFound, "REVISION_NOT_FOUND", None),
+            InquiryRefused(refusal) => {
+                let reason = match refusal {
+                    inquiry::Refusal::Closed => "INQUIRY_CLOSED",
+                    inquiry::Refusal::StageUnchanged => "STAGE_UNCHANGED",
+                    inquiry::Refusal::HistoryFull => "HISTORY_FULL",
+                };
+                (Code::FailedPrecondition, reason, None)
+            }
+            QuotationRefused(_, refusal) => {
+                let reason = match refusal {
+                    quotation::Refusal::Accepted => "QUOTATION_ACCEPTED",
+                    quotation::Refusal::Expired => "QUOTATION_EXPIRED",
+                    quotation::Refusal::NotDraft => "QUOTATION_NOT_DRAFT",
+                    quotation::Refusal::NotOpen => "QUOTATION_NOT_OPEN",
+                };
+                (Code::FailedPrecondition, reason, None)
+            }
+            RevisionChanged { .. } => (Code::FailedPrecondition, "REVISION_CHANGED", None),
+            AcceptancePending => (Code::Aborted, "ACCEPTANCE_PENDING", soon(500)),
+            AcceptanceUnknown => (Code::Unavailable, "ACCEPTANCE_UNKNOWN", soon(1000)),
             PlanNotFound(_) => (Code::NotFound, "PLAN_NOT_FOUND", None),
             PlanExpired => (Code::FailedPrecondition, "PLAN_EXPIRED", None),
             PlanHasImpossible(_) => (Code::FailedPrecondition, "PLAN_HAS_IMPOSSIBLE", None),

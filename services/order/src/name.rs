@@ -32,6 +32,45 @@ pub fn return_number(number: i64) -> String {
     format!("RMA-{number:06}")
 }
 
+/// An inquiry's number as people see it: "INQ-000012".
+pub fn inquiry_number(number: i64) -> String {
+    format!("INQ-{number:06}")
+}
+
+/// A quotation's number as people see it: "QU-000012".
+pub fn quotation_number(number: i64) -> String {
+    format!("QU-{number:06}")
+}
+
+/// A way to point at an inquiry or a quotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresalesName {
+    /// Its id.
+    Id(Uuid),
+    /// N of "INQ-N" or "QU-N".
+    Number(i64),
+}
+
+impl PresalesName {
+    /// An inquiry's id or "INQ-000012"; none where it is neither.
+    pub fn of_inquiry(text: &str) -> Option<Self> {
+        number(text, "INQ-").map(Self::Number).or_else(|| Uuid::try_parse(text).ok().map(Self::Id))
+    }
+
+    /// A quotation's id or "QU-000012"; none where it is neither.
+    pub fn of_quotation(text: &str) -> Option<Self> {
+        number(text, "QU-").map(Self::Number).or_else(|| Uuid::try_parse(text).ok().map(Self::Id))
+    }
+
+    /// As two columns to look in.
+    pub fn id_and_number(self) -> (Option<Uuid>, Option<i64>) {
+        match self {
+            Self::Id(id) => (Some(id), None),
+            Self::Number(number) => (None, Some(number)),
+        }
+    }
+}
+
 fn number(text: &str, prefix: &str) -> Option<i64> {
     let digits = text.strip_prefix(prefix)?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -72,5 +111,8 @@ mod tests {
             assert_eq!(OrderName::parse(nonsense), None, "{nonsense:?}");
         }
         assert_eq!(ReturnName::parse("SO-000001"), None);
+        assert_eq!(PresalesName::of_inquiry(&inquiry_number(12)), Some(PresalesName::Number(12)));
+        assert_eq!(PresalesName::of_quotation(&quotation_number(12)), Some(PresalesName::Number(12)));
+        assert_eq!(PresalesName::of_quotation(&inquiry_number(12)), None);
     }
 }

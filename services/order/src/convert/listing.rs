@@ -3,9 +3,8 @@
 use crate::convert::orders::is_full;
 use crate::convert::place::known;
 use crate::error::Error;
-use crate::filter::{self, Key};
+use crate::filter::{self, Key, Listing, Place};
 use crate::order::Filter;
-use crate::store::listing::{Listing, Place};
 use pesan_api::order::v1 as pb;
 use pesan_grpc::{Violations, page};
 use uuid::Uuid;

@@ -8,10 +8,31 @@ mod token;
 pub use parse::parse;
 pub use sort::{Key, Sort, SortField, parse as parse_order_by};
 
+use crate::order::Filter;
 use pesan_api::order::v1::OrderState;
 use rust_decimal::Decimal;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// Which orders, in which order.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The fields of the request.
+    pub filter: Filter,
+    /// The expression; none: all.
+    pub condition: Option<Condition>,
+    /// At least one.
+    pub sorts: Vec<Sort>,
+}
+
+/// The place of an order in a listing: its keys and its id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// One for each sort.
+    pub keys: Vec<Key>,
+    /// The order.
+    pub order_id: Uuid,
+}
 
 /// A condition on an order. NOT is at the leaves, so that a missing value is never "not known".
 #[derive(Clone, Debug, PartialEq)]

@@ -85,6 +85,11 @@ impl<'a> Fold<'a> {
         }
     }
 
+    /// True where the order is there.
+    pub fn knows(&self, order_id: Uuid) -> bool {
+        self.heads.contains_key(&order_id)
+    }
+
     /// Adds a fact. False where its order is not there.
     ///
     /// # Errors

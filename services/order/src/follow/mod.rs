@@ -67,6 +67,7 @@ impl Handle for Follow {
                 debug!(%order_id, kind = event.kind, "a fact about an order that is not there was passed over");
             }
         }
+        store::search::track(conn, &tracking_numbers(&facts, &fold)).await?;
         let mut events = fold.publish();
         let exchanged = store::rma::receive(conn, &fold.received()).await?;
         store::rma::add_discrepancies(conn, fold.discrepancies()).await?;
@@ -87,4 +88,15 @@ impl Handle for Follow {
             self.books.changed(changed);
         }
     }
+}
+
+/// The parcels that left, by their tracking numbers; an order is found by them.
+fn tracking_numbers<'a>(facts: &'a [(Uuid, &Event, Fact)], fold: &Fold<'_>) -> Vec<(&'a str, Uuid)> {
+    let issued = facts.iter().filter_map(|(order_id, _, fact)| match fact {
+        Fact::Issued(fact) if fold.knows(*order_id) => Some((*order_id, &fact.parcels)),
+        _ => None,
+    });
+    let numbers = issued
+        .flat_map(|(order_id, parcels)| parcels.iter().map(move |parcel| (parcel.tracking_number.as_str(), order_id)));
+    numbers.filter(|(number, _)| !number.is_empty()).collect()
 }

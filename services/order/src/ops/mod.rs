@@ -1,15 +1,18 @@
 //! What the service does, one file per use case: lock, decide, write, publish.
 
+pub mod accept;
 pub mod cancel;
 pub mod change;
 pub mod channels;
 pub mod customers;
 pub mod goodwill;
 pub mod hold;
+pub mod inquiries;
 pub mod linked;
 pub mod place;
 pub mod prices;
 pub mod proof;
+pub mod quotations;
 pub mod read;
 pub mod ready;
 pub mod return_policies;
@@ -18,6 +21,7 @@ pub mod returns;
 pub mod review;
 pub mod rules;
 pub mod saga;
+pub mod search;
 pub mod settings;
 pub mod settle;
 mod verify;

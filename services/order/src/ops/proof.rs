@@ -39,6 +39,8 @@ pub async fn check(books: &Books) -> Result<pb::CheckInvariantsResponse, Error> 
         store::proof::returns_match(&mut tx).await?,
         pesan_feed::check_contiguous(&mut tx).await?,
         store::proof::versions_match(&mut tx).await?,
+        store::proof::quotations_match(&mut tx).await?,
+        store::proof::inquiries_match(&mut tx).await?,
     ];
     let followers = pesan_feed::cursors(&mut tx).await?;
     tx.commit().await?;

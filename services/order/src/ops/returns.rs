@@ -295,7 +295,7 @@ fn refuse(request: &ReturnRequest, place: usize, why: NotReturnable) -> Error {
     }
 }
 
-async fn as_seen(conn: &mut PgConnection, returns: Vec<Rma>) -> Result<Vec<pb::Return>, Error> {
+pub(super) async fn as_seen(conn: &mut PgConnection, returns: Vec<Rma>) -> Result<Vec<pb::Return>, Error> {
     let ids: Vec<Uuid> = returns.iter().map(|rma| rma.order_id).collect();
     let orders = store::read::orders(conn, &ids, false).await?;
     returns

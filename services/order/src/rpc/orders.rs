@@ -11,12 +11,12 @@ use crate::ops::Books;
 use crate::ops::cancel::Canceller;
 use crate::ops::place::{Intake, Placed};
 use crate::ops::saga::Saga;
+use crate::rpc::answer_by;
 use crate::rpc::watch::{WatchStream, Watchers};
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::order_service_server::OrderService;
 use pesan_batch::Refused;
-use pesan_grpc::{Violations, deadline, run};
-use std::time::Duration;
+use pesan_grpc::{Violations, run};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -41,13 +41,6 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// When to answer at the latest: shortly before the caller stops listening.
-    fn deadline<T>(&self, request: &Request<T>) -> Instant {
-        let time = deadline::timeout(request.metadata()).unwrap_or(self.books.patience.wait);
-        let margin = (time / 5).min(Duration::from_millis(250));
-        Instant::now() + (time - margin).min(Duration::from_secs(300))
-    }
-
     /// Places what is well formed, and waits if it shall; one outcome for each order.
     async fn place(
         self,
@@ -102,7 +95,7 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::PlaceOrderRequest>,
     ) -> Result<Response<pb::PlaceOrderResponse>, Status> {
-        let (service, deadline) = (self.clone(), self.deadline(&request));
+        let (service, deadline) = (self.clone(), answer_by(&self.books, &request));
         let request = request.into_inner();
         let settled = waits(request.wait)?;
         let order = request.order.ok_or_else(|| Error::invalid("order", "is required"))?;
@@ -121,7 +114,7 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::PlaceOrdersRequest>,
     ) -> Result<Response<pb::PlaceOrdersResponse>, Status> {
-        let (service, deadline) = (self.clone(), self.deadline(&request));
+        let (service, deadline) = (self.clone(), answer_by(&self.books, &request));
         let request = request.into_inner();
         let mut v = Violations::new();
         if request.orders.is_empty() || request.orders.len() > MOST_ORDERS {
@@ -194,7 +187,7 @@ impl OrderService for Orders {
         &self,
         request: Request<pb::CancelOrderRequest>,
     ) -> Result<Response<pb::CancelOrderResponse>, Status> {
-        let (canceller, deadline) = (self.canceller.clone(), self.deadline(&request));
+        let (canceller, deadline) = (self.canceller.clone(), answer_by(&self.books, &request));
         let command = CancelOrder::try_from(request.into_inner())?;
         run::to_end(async move { Ok(Response::new(canceller.cancel(&command, deadline).await?)) }).await
     }

@@ -1,32 +1,11 @@
 //! Pages of orders by a condition, in an order. SQL is put together from fixed pieces; every value is bound.
 
 use crate::error::Error;
-use crate::filter::{Condition, Field, Key, Relation, Sort, SortField, Test, Value};
+use crate::filter::{Condition, Field, Key, Listing, Place, Relation, Sort, SortField, Test, Value};
 use crate::order::Filter;
 use crate::store::small;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _, Transaction};
-use uuid::Uuid;
-
-/// Which orders, in which order.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// The fields of the request.
-    pub filter: Filter,
-    /// The expression; none: all.
-    pub condition: Option<Condition>,
-    /// At least one.
-    pub sorts: Vec<Sort>,
-}
-
-/// The place of an order in a listing: its keys and its id.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    /// One for each sort.
-    pub keys: Vec<Key>,
-    /// The order.
-    pub order_id: Uuid,
-}
 
 /// Begins a transaction that reads for at most 5 seconds a statement: what has no index is scanned, but not for ever.
 pub async fn begin_bounded(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {

@@ -135,15 +135,61 @@ pub async fn returns_match(conn: &mut PgConnection) -> Result<InvariantResult, E
     .await
 }
 
+/// An accepted quotation is one order, and what is offered is written down.
+pub async fn quotations_match(conn: &mut PgConnection) -> Result<InvariantResult, Error> {
+    check(
+        conn,
+        "accepted_quotations_are_orders",
+        "select count(*) from quotation",
+        "select 'QU-' || q.number,
+                case when r.quotation_id is null then format('there is no revision %s', q.revision)
+                     when a.quotation_id is not null then 'accepted, and still being accepted'
+                     else format('its order %s is not there', q.order_id) end
+           from quotation q
+           left join quotation_revision r using (quotation_id, revision)
+           left join orders o on o.order_id = q.order_id
+           left join acceptance a on a.quotation_id = q.quotation_id
+          where r.quotation_id is null
+             or (q.order_id is not null and (o.order_id is null or a.quotation_id is not null))
+          limit 100",
+    )
+    .await
+}
+
+/// An inquiry is where its moves led it, and was answered first when its responses say.
+pub async fn inquiries_match(conn: &mut PgConnection) -> Result<InvariantResult, Error> {
+    check(
+        conn,
+        "inquiries_match_their_history",
+        "select count(*) from inquiry",
+        "select 'INQ-' || i.number,
+                format('the inquiry says (stage, moves, responses, first response) %s, its history says %s',
+                       (i.stage, i.stage_changes, i.responses, i.first_response_at)::text,
+                       (c.stage, coalesce(c.moves, 0), coalesce(r.responses, 0), r.first)::text)
+           from inquiry i
+           left join (select inquiry_id, count(*) as moves, (array_agg(to_stage order by change_no desc))[1] as stage
+                        from inquiry_stage_change group by inquiry_id) c using (inquiry_id)
+           left join (select inquiry_id, count(*) as responses, min(responded_at) as first
+                        from inquiry_response group by inquiry_id) r using (inquiry_id)
+          where i.stage is distinct from c.stage or i.stage_changes <> coalesce(c.moves, 0)
+             or i.responses <> coalesce(r.responses, 0) or i.first_response_at is distinct from r.first
+          limit 100",
+    )
+    .await
+}
+
 /// The version of an order or customer is that of its newest event.
 pub async fn versions_match(conn: &mut PgConnection) -> Result<InvariantResult, Error> {
     check(
         conn,
         "versions_match_events",
-        "select (select count(*) from orders) + (select count(*) from customer)",
+        "select (select count(*) from orders) + (select count(*) from customer) + (select count(*) from inquiry)
+                + (select count(*) from quotation)",
         "select coalesce(a.id, e.aggregate_id)::text,
                 format('version %s, newest event %s', coalesce(a.version, 0), coalesce(e.version, 0))
-           from (select order_id as id, version from orders union all select customer_id, version from customer) a
+           from (select order_id as id, version from orders union all select customer_id, version from customer
+                 union all select inquiry_id, version from inquiry
+                 union all select quotation_id, version from quotation) a
            full join (select aggregate_id, max(version) as version from outbox group by aggregate_id) e
              on e.aggregate_id = a.id
           where a.version is distinct from e.version

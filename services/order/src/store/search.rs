@@ -170,10 +170,10 @@ pub async fn totals_of(conn: &mut PgConnection, customer_id: Uuid) -> Result<Vec
         .collect()
 }
 
-/// The latest returns of a customer's orders, newest first.
-pub async fn returns_of(conn: &mut PgConnection, customer_id: Uuid, limit: i64) -> Result<Vec<Uuid>, Error> {
-    Ok(sqlx::query_scalar(
-        "select r.return_id
+/// The latest returns of a customer's orders, newest first: return and order.
+pub async fn returns_of(conn: &mut PgConnection, customer_id: Uuid, limit: i64) -> Result<Vec<(Uuid, Uuid)>, Error> {
+    Ok(sqlx::query_as(
+        "select r.return_id, r.order_id
            from orders o join rma r using (order_id)
           where o.customer_id = $1
           order by r.requested_at desc, r.return_id desc

@@ -3,7 +3,7 @@
 use crate::peers::{ANNEX, HALL};
 use crate::suite::{Suite, order, parts, start, start_with};
 use pesan_api::billing::v1::{CreditNoteIssued, Document, DocumentLine, InvoiceIssued};
-use pesan_api::fulfilment::v1::{Delivered, GoodsIssued, ShipmentLine};
+use pesan_api::fulfilment::v1::{Delivered, GoodsIssued, Parcel, ShipmentLine};
 use pesan_api::inventory::v1::{BackordersFilled, FilledLine, ReservationExpired, ShortageBooked};
 use pesan_api::order::v1::*;
 use sqlx::PgPool;
@@ -26,6 +26,24 @@ pub fn issue(suite: &Suite, order_id: &str, shipment_id: Uuid, location: &str, l
         location_id: location.into(),
         lines: shipment(lines),
         parcels: vec![],
+    };
+    suite.peers.fulfilment.feed.tell_of(shipment_id, order_id.parse().unwrap(), &fact);
+}
+
+/// Goods leave in one parcel for each tracking number.
+pub fn ship_in_parcels(suite: &Suite, order_id: &str, location: &str, lines: &[(i32, i64)], numbers: &[&str]) {
+    let shipment_id = Uuid::now_v7();
+    let parcels = (1..).zip(numbers).map(|(parcel_no, number)| Parcel {
+        parcel_no,
+        tracking_number: (*number).into(),
+        ..Default::default()
+    });
+    let fact = GoodsIssued {
+        fulfilment_order_id: shipment_id.to_string(),
+        order_id: order_id.into(),
+        location_id: location.into(),
+        lines: shipment(lines),
+        parcels: parcels.collect(),
     };
     suite.peers.fulfilment.feed.tell_of(shipment_id, order_id.parse().unwrap(), &fact);
 }

@@ -1,5 +1,6 @@
 //! Peers of the order service: each a fake of its generated trait on a port of its own, with a feed of scripted facts.
 
+use pesan_api::billing::v1::account_service_server::{AccountService, AccountServiceServer};
 use pesan_api::billing::v1::payment_service_server::{PaymentService, PaymentServiceServer};
 use pesan_api::billing::v1::{self as billing};
 use pesan_api::feed::v1::feed_service_server::{FeedService, FeedServiceServer};
@@ -220,6 +221,8 @@ pub struct FakeBilling {
     pub charges: Arc<Mutex<Vec<billing::OrderCharge>>>,
     /// What it says of every order, in cents; none: it knows of no charge.
     pub invoiced_and_credited: Arc<Mutex<Option<(i64, i64)>>>,
+    /// By customer.
+    pub accounts: Arc<Mutex<HashMap<String, billing::Account>>>,
     /// Taken before each answer: a test that holds it holds billing.
     pub gate: Arc<tokio::sync::Mutex<()>>,
 }
@@ -284,6 +287,31 @@ impl PaymentService for FakeBilling {
         _: Request<billing::ApplyPaymentRequest>,
     ) -> Result<Response<billing::ApplyPaymentResponse>, Status> {
         Err(Status::unimplemented("not asked"))
+    }
+}
+
+#[tonic::async_trait]
+impl AccountService for FakeBilling {
+    async fn upsert_accounts(
+        &self,
+        _: Request<billing::UpsertAccountsRequest>,
+    ) -> Result<Response<billing::UpsertAccountsResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn get_account(
+        &self,
+        request: Request<billing::GetAccountRequest>,
+    ) -> Result<Response<billing::GetAccountResponse>, Status> {
+        drop(self.gate.lock().await);
+        if *self.is_down.lock().unwrap() {
+            return Err(Status::unavailable("down"));
+        }
+        let accounts = self.accounts.lock().unwrap();
+        match accounts.get(&request.into_inner().customer_id) {
+            Some(account) => Ok(Response::new(billing::GetAccountResponse { account: Some(account.clone()) })),
+            None => Err(Status::not_found("no account")),
+        }
     }
 }
 
@@ -428,6 +456,7 @@ pub async fn start() -> Peers {
     tokio::spawn(
         server()
             .add_service(PaymentServiceServer::new(billing.clone()).max_decoding_message_size(BYTES))
+            .add_service(AccountServiceServer::new(billing.clone()))
             .add_service(FeedServiceServer::new(billing.feed.clone()))
             .serve_with_incoming(at_billing),
     );

@@ -25,7 +25,7 @@ fn value(measures: &[String], digest: &Digest, part: i32, measure: &str) -> i64 
 }
 
 /// Which invariants are broken.
-async fn broken(suite: &Suite) -> Vec<String> {
+pub async fn broken(suite: &Suite) -> Vec<String> {
     suite.invariants().await.into_iter().filter(|r| !r.violations.is_empty()).map(|r| r.name).collect()
 }
 
@@ -56,11 +56,14 @@ async fn each_invariant_finds_its_violation(pool: PgPool) {
             "orders_are_waiting_for_something_named",
             "returns_match_lines",
             "events_contiguous",
-            "versions_match_events"
+            "versions_match_events",
+            "accepted_quotations_are_orders",
+            "inquiries_match_their_history"
         ]
     );
     suite.assert_proven().await;
-    assert!(results.iter().filter(|r| r.name != "returns_match_lines").all(|r| r.rows_checked > 0));
+    let empty = ["returns_match_lines", "accepted_quotations_are_orders", "inquiries_match_their_history"];
+    assert!(results.iter().filter(|r| !empty.contains(&r.name.as_str())).all(|r| r.rows_checked > 0));
 
     // Laws that the database itself holds have to be taken away before they can be broken.
     let unlock = "alter table order_line drop constraint order_line_quantities_conserved;

@@ -8,10 +8,13 @@ use pesan_api::order::v1::channel_service_client::ChannelServiceClient;
 use pesan_api::order::v1::customer_service_client::CustomerServiceClient;
 use pesan_api::order::v1::goodwill_service_client::GoodwillServiceClient;
 use pesan_api::order::v1::import_service_client::ImportServiceClient;
+use pesan_api::order::v1::inquiry_service_client::InquiryServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
 use pesan_api::order::v1::price_service_client::PriceServiceClient;
+use pesan_api::order::v1::quotation_service_client::QuotationServiceClient;
 use pesan_api::order::v1::return_policy_service_client::ReturnPolicyServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
+use pesan_api::order::v1::search_service_client::SearchServiceClient;
 use pesan_api::order::v1::*;
 use pesan_api::proof::v1::proof_service_client::ProofServiceClient;
 use pesan_api::proof::v1::{CheckInvariantsRequest, InvariantResult};
@@ -40,6 +43,9 @@ pub struct Suite {
     pub returns: ReturnServiceClient<Channel>,
     pub policies: ReturnPolicyServiceClient<Channel>,
     pub goodwill: GoodwillServiceClient<Channel>,
+    pub inquiries: InquiryServiceClient<Channel>,
+    pub quotations: QuotationServiceClient<Channel>,
+    pub search: SearchServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
     pub channel: Channel,
     feed: FeedServiceClient<Channel>,
@@ -95,6 +101,9 @@ pub async fn start_at(pool: PgPool, peers: Peers, clock: Clock) -> Suite {
         returns: ReturnServiceClient::new(channel.clone()),
         policies: ReturnPolicyServiceClient::new(channel.clone()),
         goodwill: GoodwillServiceClient::new(channel.clone()),
+        inquiries: InquiryServiceClient::new(channel.clone()),
+        quotations: QuotationServiceClient::new(channel.clone()),
+        search: SearchServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel.clone()).max_decoding_message_size(most),
         channel: channel.clone(),
         feed: FeedServiceClient::new(channel).max_decoding_message_size(most),
@@ -176,7 +185,13 @@ impl Suite {
         let count: i64 = sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await.unwrap();
         let (mut cursor, mut events) = (String::new(), Vec::new());
         while (events.len() as i64) < count {
-            let request = PullRequest { follower: "test".into(), cursor, max_events: 5000, max_wait_ms: 2000, ..PullRequest::default() };
+            let request = PullRequest {
+                follower: "test".into(),
+                cursor,
+                max_events: 5000,
+                max_wait_ms: 2000,
+                ..PullRequest::default()
+            };
             let page = self.feed.clone().pull(request).await.unwrap().into_inner();
             cursor = page.cursor;
             events.extend(page.events);

@@ -2,8 +2,12 @@
 //! cancelled is let go, what stock cost is posted. A batch of events is one transaction.
 
 use crate::{convert, ops, store};
+use pesan_api::fulfilment::v1 as fulfilment;
+use pesan_api::inventory::v1 as inventory;
+use pesan_api::order::v1 as order;
 use pesan_feed::{Event, Feed, Handle};
 use pesan_host::Clock;
+use prost::Name as _;
 use sqlx::PgConnection;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -29,6 +33,10 @@ impl Follow {
 pub struct OfFulfilment(pub Follow);
 
 impl Handle for OfFulfilment {
+    fn types(&self) -> Vec<String> {
+        vec![fulfilment::GoodsIssued::full_name(), fulfilment::ReturnReceived::full_name()]
+    }
+
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         let now = self.0.clock.now();
         store::plan_by_key(conn).await?;
@@ -47,6 +55,15 @@ impl Handle for OfFulfilment {
 pub struct OfOrder(pub Follow);
 
 impl Handle for OfOrder {
+    fn types(&self) -> Vec<String> {
+        vec![
+            order::OrderCancelled::full_name(),
+            order::OrderRejected::full_name(),
+            order::ReturnCredited::full_name(),
+            order::GoodwillGranted::full_name(),
+        ]
+    }
+
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         store::plan_by_key(conn).await?;
         let now = self.0.clock.now();
@@ -64,6 +81,10 @@ impl Handle for OfOrder {
 pub struct OfInventory(pub Follow);
 
 impl Handle for OfInventory {
+    fn types(&self) -> Vec<String> {
+        vec![inventory::StockIssued::full_name(), inventory::StockReturned::full_name()]
+    }
+
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         store::plan_by_key(conn).await?;
         ops::cost::post(conn, &convert::costs(events)?, self.0.clock.now()).await?;

@@ -37,8 +37,8 @@ impl Handle for OrderFacts {
         let mut approved = Vec::new();
         let mut amended = Vec::new();
         for event in events {
-            // Facts of customers belong to no journey.
-            if event.correlation_id == Some(event.aggregate_id) {
+            // Facts of customers belong to no journey, and nothing of an order that was only accepted can be here.
+            if event.correlation_id == Some(event.aggregate_id) && event.version > 1 {
                 versions.insert(OrderId(event.aggregate_id), event.version);
             }
             if let Some(fact) = event.decode::<OrderConfirmed>()? {

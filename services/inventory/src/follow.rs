@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use pesan_api::fulfilment::v1 as fulfilment;
 use pesan_api::order::v1 as order;
 use pesan_feed::{Event, Handle};
+use prost::Name as _;
 use sqlx::PgConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,16 @@ impl FollowOrder {
 }
 
 impl Handle for FollowOrder {
+    fn types(&self) -> Vec<String> {
+        vec![
+            order::OrderConfirmed::full_name(),
+            order::OrderCancelled::full_name(),
+            order::OrderAmended::full_name(),
+            order::OrderChangeDropped::full_name(),
+            order::OrderRejected::full_name(),
+        ]
+    }
+
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         let mut facts = Vec::with_capacity(events.len());
         for event in events {
@@ -66,6 +77,14 @@ impl FollowFulfilment {
 }
 
 impl Handle for FollowFulfilment {
+    fn types(&self) -> Vec<String> {
+        vec![
+            fulfilment::GoodsIssued::full_name(),
+            fulfilment::ShortPicked::full_name(),
+            fulfilment::ReturnReceived::full_name(),
+        ]
+    }
+
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         let mut facts = Vec::with_capacity(events.len());
         for event in events {

@@ -218,16 +218,14 @@ impl<H: Handle> Follower<H> {
     }
 
     async fn apply(&mut self, (cursor, page): (String, pb::PullResponse)) -> anyhow::Result<Progress> {
-        if page.events.is_empty() {
-            if page.cursor != cursor {
-                return self.pass_over(&cursor, page).await;
-            }
-            self.handler.caught_up();
-            return Ok(Progress::CaughtUp);
-        }
+        // A source of an older release sends facts of all types.
+        let wanted = |event: &pb::Event| self.types.is_empty() || self.types.contains(&event.r#type);
         let mut events = Vec::with_capacity(page.events.len());
-        for event in page.events {
+        for event in page.events.into_iter().filter(wanted) {
             events.push(Event::from_proto(event).ok_or_else(|| anyhow::anyhow!("an event cannot be read"))?);
+        }
+        if events.is_empty() {
+            return self.pass_over(&cursor, page.cursor, page.caught_up).await;
         }
         self.check_versions(&events)?;
 
@@ -281,18 +279,20 @@ impl<H: Handle> Follower<H> {
 
     /// Moves the cursor over events that this service does not want. The commit does not wait for the disk: at worst they
     /// are passed over again.
-    async fn pass_over(&mut self, before: &str, page: pb::PullResponse) -> anyhow::Result<Progress> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query("set local synchronous_commit = off").execute(&mut *tx).await?;
-        let is_mine = self.move_cursor(&mut tx, before, &page.cursor).await?;
-        tx.commit().await?;
-        if !is_mine {
-            self.leased_until = None;
-            self.seen.clear();
-            return Ok(Progress::NotMine);
+    async fn pass_over(&mut self, before: &str, after: String, caught_up: bool) -> anyhow::Result<Progress> {
+        if after != before {
+            let mut tx = self.pool.begin().await?;
+            sqlx::query("set local synchronous_commit = off").execute(&mut *tx).await?;
+            let is_mine = self.move_cursor(&mut tx, before, &after).await?;
+            tx.commit().await?;
+            if !is_mine {
+                self.leased_until = None;
+                self.seen.clear();
+                return Ok(Progress::NotMine);
+            }
+            self.seen_until = after;
         }
-        self.seen_until = page.cursor;
-        if page.caught_up {
+        if caught_up {
             self.handler.caught_up();
         }
         Ok(Progress::CaughtUp)

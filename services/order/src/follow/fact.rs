@@ -4,6 +4,7 @@ use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine, InvoiceIssued};
 use pesan_api::fulfilment::v1::{Delivered, ExpectedReturnClosed, GoodsIssued, ReturnReceived};
 use pesan_api::inventory::v1::{BackordersFilled, ReservationExpired, ShortageBooked};
 use pesan_feed::Event;
+use prost::Name as _;
 
 /// One of them.
 pub enum Fact {
@@ -30,6 +31,21 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The full names of what [`Fact::read`] reads.
+    pub fn types() -> Vec<String> {
+        vec![
+            GoodsIssued::full_name(),
+            Delivered::full_name(),
+            InvoiceIssued::full_name(),
+            ReturnReceived::full_name(),
+            CreditNoteIssued::full_name(),
+            ExpectedReturnClosed::full_name(),
+            BackordersFilled::full_name(),
+            ShortageBooked::full_name(),
+            ReservationExpired::full_name(),
+        ]
+    }
+
     /// What an event tells; none for what is of no concern here.
     pub fn read(event: &Event) -> anyhow::Result<Option<Self>> {
         if let Some(fact) = event.decode::<GoodsIssued>()? {

@@ -30,6 +30,10 @@ impl Follow {
 }
 
 impl Handle for Follow {
+    fn types(&self) -> Vec<String> {
+        Fact::types()
+    }
+
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         let mut facts = Vec::with_capacity(events.len());
         for event in events {

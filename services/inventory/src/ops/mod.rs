@@ -72,7 +72,7 @@ impl Inventory {
         if remembered.version >= version {
             return Ok(remembered);
         }
-        let read = Arc::new(store::network::read(conn).await?);
+        let read = Arc::new(sourcing::read_network(conn).await?);
         let mut remembered = self.network.write().unwrap_or_else(PoisonError::into_inner);
         if remembered.version < read.version {
             *remembered = read.clone();

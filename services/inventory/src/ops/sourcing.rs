@@ -1,22 +1,39 @@
 //! The rules of sourcing, why it was decided as it was, and what other rules would have decided.
 
 use super::{Inventory, insist};
-use crate::convert::sourcing::{past, rules_to};
+use crate::convert::sourcing::{past, rules_from, rules_to};
 use crate::error::Error;
+use crate::network::Network;
 use crate::simulation::{PastDecision, Report, simulate};
 use crate::sourcing::Rules;
 use crate::store;
+use crate::store::network::KeptRules;
 use crate::store::sourcing::Kept;
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::idempotency::{self, Claim, Claimed};
 use prost::Message as _;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The rules in force.
 pub async fn rules(inventory: &Inventory) -> Result<Rules, Error> {
     let mut conn = inventory.pool.acquire().await?;
-    Ok(store::network::rules(&mut conn).await?)
+    decoded(store::network::rules(&mut conn).await?)
+}
+
+fn decoded(kept: KeptRules) -> Result<Rules, Error> {
+    let Some(bytes) = kept.bytes else { return Ok(Rules::default()) };
+    let rules = pb::SourcingRules::decode(bytes.as_slice()).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Rules { version: kept.version, ..rules_from(&rules)? })
+}
+
+/// Locations and rules as they are. The version is read first: what changes meanwhile is read again for the next one.
+pub(super) async fn read_network(conn: &mut PgConnection) -> Result<Network, Error> {
+    let version = store::network::version(&mut *conn).await?;
+    let rules = decoded(store::network::rules(&mut *conn).await?)?;
+    let locations = store::location::by_rank(conn).await?;
+    Ok(Network::new(version, rules, locations))
 }
 
 /// Replaces the rules, unless somebody else did since `expected` (0: whatever it is). Once by its request id.
@@ -45,12 +62,11 @@ async fn write_rules(
         Some(Claimed::New | Claimed::SameAs(_)) | None => {}
     }
     let stored = store::network::lock_rules(&mut tx).await?;
-    if expected != 0 && expected != stored.version {
-        return Err(Error::VersionConflict(stored.version));
+    if expected != 0 && expected != stored {
+        return Err(Error::VersionConflict(stored));
     }
-    let rules = Rules { version: stored.version + 1, ..wanted.clone() };
-    store::network::write_rules(&mut tx, &rules).await?;
-    let answer = rules_to(&rules);
+    let answer = rules_to(&Rules { version: stored + 1, ..wanted.clone() });
+    store::network::write_rules(&mut tx, answer.version, &answer.encode_to_vec()).await?;
     idempotency::answer(&mut tx, &[(claim.request_id, answer.encode_to_vec())]).await?;
     tx.commit().await?;
     Ok(answer)

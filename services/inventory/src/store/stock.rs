@@ -1,4 +1,4 @@
-use crate::item::ItemId;
+use crate::item::{ItemId, ItemKind};
 use crate::location::LocationId;
 use crate::sourcing::Shelf;
 use crate::stock::{Book, ItemStock, Level, NamedLevel, StockKey};
@@ -147,8 +147,8 @@ fn named(row: LevelRow) -> NamedLevel {
 
 /// What there is of some items, by sku; those that do not exist are missing.
 pub async fn of_items(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<HashMap<String, ItemStock>> {
-    let items: Vec<(String, bool, i64)> = sqlx::query_as(
-        "select i.sku, i.kind = 2,
+    let items: Vec<(String, i16, i64)> = sqlx::query_as(
+        "select i.sku, i.kind,
                 (select coalesce(sum(p.backordered), 0)::int8 from reservation_part p
                   where p.item = i.id and p.backordered > 0)
            from item i where i.sku = any($1)",
@@ -156,10 +156,17 @@ pub async fn of_items(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<
     .bind(skus)
     .fetch_all(&mut *conn)
     .await?;
+    let has_kits = items.iter().any(|(_, kind, _)| *kind == ItemKind::Kit.code());
+    let is_service = |kind: i16| kind == ItemKind::Service.code();
     let mut found: HashMap<String, ItemStock> = items
         .into_iter()
-        .map(|(sku, is_service, waiting)| (sku, ItemStock { is_service, waiting, levels: Vec::new() }))
+        .map(|(sku, kind, waiting)| (sku, ItemStock { is_service: is_service(kind), waiting, levels: Vec::new() }))
         .collect();
+    for level in if has_kits { kits_of(&mut *conn, skus).await? } else { Vec::new() } {
+        if let Some(item) = found.get_mut(&level.sku) {
+            item.levels.push(level);
+        }
+    }
     let rows: Vec<LevelRow> = sqlx::query_as(
         "select i.sku, l.location_id, s.on_hand, s.reserved, s.damaged, s.quality_hold, s.safety, coming.bought,
                 coming.moved
@@ -179,6 +186,34 @@ pub async fn of_items(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<
         }
     }
     Ok(found)
+}
+
+/// How many kits could be promised at each location: as many as the scarcest component allows. Shown as on hand, for a
+/// kit has no stock of its own.
+async fn kits_of(conn: &mut PgConnection, skus: &[String]) -> sqlx::Result<Vec<NamedLevel>> {
+    let rows: Vec<(String, Uuid, i64)> = sqlx::query_as(
+        "select i.sku, l.location_id,
+                min(coalesce(greatest(s.on_hand - s.reserved - s.safety, 0), 0) / c.quantity)::int8
+           from item i
+           join kit_component c on c.kit = i.id and c.version = i.kit_version
+          cross join location l
+           left join stock s on s.item = c.component and s.location = l.id
+          where i.sku = any($1) and i.kind = 3
+          group by i.sku, l.location_id
+         having min(coalesce(greatest(s.on_hand - s.reserved - s.safety, 0), 0) / c.quantity) > 0
+          order by l.location_id",
+    )
+    .bind(skus)
+    .fetch_all(conn)
+    .await?;
+    let kits = |(sku, location_id, on_hand)| NamedLevel {
+        sku,
+        location_id,
+        level: Level { on_hand, ..Level::default() },
+        incoming: 0,
+        in_transfer: 0,
+    };
+    Ok(rows.into_iter().map(kits).collect())
 }
 
 fn columns(keys: &[StockKey]) -> (Vec<i64>, Vec<i32>) {

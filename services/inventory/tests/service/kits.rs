@@ -91,6 +91,7 @@ async fn kits_hold_their_parts_from_reservation_to_return(pool: PgPool) {
     let receipts = costly.map(|(sku, q, cost)| pb::Receipt { unit_cost: Some(cost), ..receipt(sku, &location, q) });
     service.receive_all(receipts.to_vec()).await;
     assert_eq!(parts(&mut service).await, [(8, 0), (4, 0)]);
+    assert_eq!(service.availability("SET").await.available, 4, "as many as the pots allow, or the mugs");
 
     let sets = all_or_nothing(&[("SET", 3), ("MUG", 1)]);
     let line = service.reserve(&sets).await.unwrap().lines.remove(0);
@@ -98,6 +99,18 @@ async fn kits_hold_their_parts_from_reservation_to_return(pool: PgPool) {
     assert_eq!(parts(&mut service).await, [(8, 7), (4, 3)]);
     assert_eq!(service.reserve(&all_or_nothing(&[("SET", 1)])).await.unwrap_err().reason, "OUT_OF_STOCK");
     service.assert_proven().await;
+
+    // The proof explodes kits: one mug more that nobody holds is found.
+    sqlx::query("update stock set reserved = reserved + 1 where item = (select id from item where sku = 'MUG')")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let broken = service.check().await.into_iter().find(|r| r.name == "reserved_is_sum_of_open_reservations").unwrap();
+    assert_eq!(broken.violations[0].what, "8 reserved, but open reservations hold 7");
+    sqlx::query("update stock set reserved = reserved - 1 where item = (select id from item where sku = 'MUG')")
+        .execute(&pool)
+        .await
+        .unwrap();
 
     // The kit changes; what was promised stays as it was composed then.
     service.upsert_items(vec![kit("SET", &[("POT", 5)])]).await.remove(0).unwrap();

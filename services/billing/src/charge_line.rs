@@ -163,7 +163,11 @@ mod tests {
         line.invoice(4, 2).unwrap();
         assert_eq!(line.allow(dec!(12), 2), Portion { net: dec!(10), tax: dec!(2) });
         assert_eq!((line.credited, line.credited_tax), (0, dec!(2)));
-        assert_eq!(line.credit(4, None, 2), Some(Portion { net: dec!(100), tax: dec!(18) }), "never more tax than there was");
+        assert_eq!(
+            line.credit(4, None, 2),
+            Some(Portion { net: dec!(100), tax: dec!(18) }),
+            "never more tax than there was"
+        );
         assert_eq!(line.allow(dec!(6), 2), Portion { net: dec!(6), tax: dec!(0) });
     }
 

@@ -425,7 +425,8 @@ mod tests {
     }
 
     fn origins() -> HashMap<i32, Origin> {
-        let origin = |place: u128| Origin { location_id: LocationId(Uuid::from_u128(place)), stocked: true, sku: "SKU".into() };
+        let origin =
+            |place: u128| Origin { location_id: LocationId(Uuid::from_u128(place)), stocked: true, sku: "SKU".into() };
         HashMap::from([(1, origin(10)), (2, origin(20))])
     }
 

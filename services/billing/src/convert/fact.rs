@@ -1,7 +1,7 @@
 //! Facts of other services, as what they mean to billing.
 
-use crate::ops::cost::Cost;
 use super::CreditCause;
+use crate::ops::cost::Cost;
 use crate::ops::credit::{Credit, Receipt, Returned};
 use crate::ops::invoice::Shipment;
 use crate::ops::void::{Gone, What};

@@ -65,9 +65,8 @@ pub async fn credit(conn: &mut PgConnection, receipts: &[Receipt<'_>], now: Offs
     // Orders whose price was lowered by this batch.
     let mut allowed = HashSet::new();
     for receipt in receipts {
-        let charge = charges
-            .get_mut(&receipt.order_id)
-            .ok_or_else(|| unlawful(receipt, "the order was never authorised"))?;
+        let charge =
+            charges.get_mut(&receipt.order_id).ok_or_else(|| unlawful(receipt, "the order was never authorised"))?;
         let of_order = lines.entry(receipt.order_id).or_default();
         let mut portions = portions(receipt, charge, of_order)?;
         moved.extend(portions.iter().map(|line| (receipt.order_id, line.line_no)));
@@ -163,13 +162,7 @@ fn portions(receipt: &Receipt<'_>, charge: &Charge, of_order: &mut [ChargeLine])
     let mut line_of = |line_no: i32, quantity: i64, credit: &mut dyn FnMut(&mut ChargeLine) -> Result<_, Error>| {
         let line = find(of_order, line_no).ok_or_else(|| unlawful(receipt, "a line that was not authorised"))?;
         let portion: crate::charge_line::Portion = credit(line)?;
-        portions.push(DocumentLine {
-            line_no,
-            sku: line.sku.clone(),
-            quantity,
-            net: portion.net,
-            tax: portion.tax,
-        });
+        portions.push(DocumentLine { line_no, sku: line.sku.clone(), quantity, net: portion.net, tax: portion.tax });
         Ok::<_, Error>(())
     };
     match &receipt.credit {

@@ -49,7 +49,8 @@ pub async fn issue(pool: &PgPool, notes: &[NewNote], now: OffsetDateTime) -> Res
     let documents = ops::issue::documents(&mut tx, documents, now).await?;
     let mut events = Vec::with_capacity(documents.len());
     for (document, note) in documents.iter().zip(sources) {
-        let fact = convert::credit_note_issued(document, &CreditCause::Alone, &note.reason, &note.country, &note.channel)?;
+        let fact =
+            convert::credit_note_issued(document, &CreditCause::Alone, &note.reason, &note.country, &note.channel)?;
         events.push(NewEvent::new(document.id, 1, &fact, document.issued_at));
     }
     pesan_feed::append(&mut tx, &events).await?;

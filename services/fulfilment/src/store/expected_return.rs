@@ -73,19 +73,18 @@ pub async fn insert(conn: &mut PgConnection, returns: &[ExpectedReturn]) -> sqlx
 
 /// Writes what became of a return, which is one version further by it.
 pub async fn update(conn: &mut PgConnection, expected: &ExpectedReturn) -> Result<(), Error> {
-    let updated =
-        sqlx::query(
-            "update expected_return set version = $2, received = $3, expected = $4, released = $5, closed_at = $6
+    let updated = sqlx::query(
+        "update expected_return set version = $2, received = $3, expected = $4, released = $5, closed_at = $6
               where return_id = $1 and version = $2 - 1",
-        )
-            .bind(expected.id.0)
-            .bind(expected.version)
-            .bind(expected.lines.iter().map(ReturnLine::received).sum::<i64>())
-            .bind(expected.lines.iter().map(|line| line.expected).sum::<i64>())
-            .bind(expected.lines.iter().map(|line| line.released).sum::<i64>())
-            .bind(expected.closed_at)
-            .execute(&mut *conn)
-            .await?;
+    )
+    .bind(expected.id.0)
+    .bind(expected.version)
+    .bind(expected.lines.iter().map(ReturnLine::received).sum::<i64>())
+    .bind(expected.lines.iter().map(|line| line.expected).sum::<i64>())
+    .bind(expected.lines.iter().map(|line| line.released).sum::<i64>())
+    .bind(expected.closed_at)
+    .execute(&mut *conn)
+    .await?;
     if updated.rows_affected() != 1 {
         return Err(Error::Broken("a return changed while its order was locked".to_owned()));
     }

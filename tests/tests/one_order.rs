@@ -87,7 +87,12 @@ async fn an_order_goes_from_wish_to_ledger_and_back(pool: PgPool) {
     let request = order::RequestReturnsRequest {
         returns: vec![order::NewReturn {
             order_name: placed.number.clone(),
-            lines: vec![order::NewReturnLine { line_no: 1, quantity: 1, reason: "DAMAGED".into(), ..Default::default() }],
+            lines: vec![order::NewReturnLine {
+                line_no: 1,
+                quantity: 1,
+                reason: "DAMAGED".into(),
+                ..Default::default()
+            }],
             ..Default::default()
         }],
     };

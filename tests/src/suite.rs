@@ -11,6 +11,7 @@ use pesan_api::fulfilment::v1::return_receipt_service_client::ReturnReceiptServi
 use pesan_api::inventory::v1::item_service_client::ItemServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::inventory::v1::stock_service_client::StockServiceClient;
+use pesan_api::order::v1::change_service_client::ChangeServiceClient;
 use pesan_api::order::v1::customer_service_client::CustomerServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
@@ -234,6 +235,7 @@ macro_rules! clients {
 
 clients! {
     orders: OrderServiceClient of "order",
+    changes: ChangeServiceClient of "order",
     customers: CustomerServiceClient of "order",
     returns: ReturnServiceClient of "order",
     items: ItemServiceClient of "inventory",

@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub struct Known {
     /// The batch's orders as they are. Those missing are new.
     pub orders: HashMap<Uuid, OrderFact>,
-    /// Lines of the orders that the batch rejects.
+    /// Lines of the orders that the batch rejects or changes.
     pub lines: HashMap<Uuid, Vec<Line>>,
     /// Documents that came before the acceptance of the batch's orders.
     pub waiting: Vec<Document>,
@@ -44,6 +44,8 @@ pub struct Documents {
 pub struct Writes {
     pub dims: BTreeMap<Uuid, Dims>,
     pub accepted: Vec<Accepted>,
+    /// Lines of orders of earlier batches, as they are now.
+    pub amended: BTreeMap<Uuid, Vec<Line>>,
     /// Ascending by id.
     pub orders: Vec<OrderFact>,
     /// Customers whose first order may have changed.
@@ -91,6 +93,12 @@ pub fn fold(mut known: Known, facts: Vec<Fact>) -> Writes {
                     None => drop(writes.releases.insert(key, at)),
                 }
             }
+            Fact::Amended { order_id, lines } => {
+                match writes.accepted.iter_mut().find(|accepted| accepted.order_id == order_id) {
+                    Some(accepted) => accepted.lines = lines,
+                    None => drop(writes.amended.insert(order_id, lines)),
+                }
+            }
             Fact::Shipped(goods) => writes.shipments.push(goods),
             Fact::Returned(goods) => writes.returns.push(goods),
             Fact::Documented(document) => {
@@ -129,7 +137,19 @@ pub fn fold(mut known: Known, facts: Vec<Fact>) -> Writes {
                     add_product(writes.products_taken.entry((slot, sku.to_owned(), dims_id)).or_default(), sales);
                 }
             }
-            (Some(_), Some(_)) | (None, None) => {}
+            (Some(((slot, dims_id), _)), Some(_)) => {
+                if let Some(lines) = writes.amended.get(&order_id) {
+                    for (sku, sales) in by_sku(known.lines.get(&order_id).map_or(&[], Vec::as_slice)) {
+                        let key = (slot, sku.to_owned(), dims_id);
+                        add_product(writes.products_taken.entry(key).or_default(), sales);
+                    }
+                    for (sku, sales) in by_sku(lines) {
+                        let key = (slot, sku.to_owned(), dims_id);
+                        add_product(writes.products_added.entry(key).or_default(), sales);
+                    }
+                }
+            }
+            (None, None) => {}
         }
         if before.get(&order_id) != Some(&after) {
             writes.orders.push(after);

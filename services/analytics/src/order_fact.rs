@@ -18,6 +18,11 @@ pub enum Fact {
     Rejected {
         order_id: Uuid,
     },
+    /// Its lines are these now.
+    Amended {
+        order_id: Uuid,
+        lines: Vec<Line>,
+    },
     Cancelled {
         order_id: Uuid,
         units: i64,
@@ -153,6 +158,15 @@ impl OrderFact {
         Self { order_id, ..Self::default() }
     }
 
+    /// Its figures are those of these lines.
+    fn count(&mut self, lines: &[Line]) {
+        // Lists of lines are bounded far below 2³¹ by the order service.
+        self.lines = lines.len() as i32;
+        self.units = lines.iter().map(|line| line.units).sum();
+        self.gross = lines.iter().map(|line| line.gross).sum();
+        self.discount = lines.iter().map(|line| line.discount).sum();
+    }
+
     /// Takes note of one fact about this order.
     pub fn apply(&mut self, fact: &Fact) {
         match fact {
@@ -160,17 +174,14 @@ impl OrderFact {
                 self.dims_id = Some(accepted.dims.id());
                 self.customer_id = accepted.customer_id;
                 self.placed_at = Some(accepted.placed_at);
-                // Lists of lines are bounded far below 2³¹ by the order service.
-                self.lines = accepted.lines.len() as i32;
-                self.units = accepted.lines.iter().map(|line| line.units).sum();
-                self.gross = accepted.lines.iter().map(|line| line.gross).sum();
-                self.discount = accepted.lines.iter().map(|line| line.discount).sum();
+                self.count(&accepted.lines);
             }
             Fact::Confirmed { at, cancelled, .. } => {
                 earliest(&mut self.confirmed_at, *at);
                 self.cancelled_units += cancelled;
             }
             Fact::Rejected { .. } => self.rejected = true,
+            Fact::Amended { lines, .. } => self.count(lines),
             Fact::Cancelled { units, whole, .. } => {
                 self.cancelled_units += units;
                 self.cancelled |= whole;
@@ -231,6 +242,7 @@ impl Fact {
             Fact::Documented(document) => document.order_id,
             Fact::Confirmed { order_id, .. }
             | Fact::Rejected { order_id }
+            | Fact::Amended { order_id, .. }
             | Fact::Cancelled { order_id, .. }
             | Fact::Held { order_id, .. }
             | Fact::HoldReleased { order_id, .. }

@@ -4,8 +4,9 @@
 //! what was invoiced; the amount of any range of pieces is a difference of rounded shares ([`crate::share`]), so that any
 //! sequence of partial shipments, cancellations and returns sums to the line to the last minor unit.
 
-use crate::share::{between, cumulative};
+use crate::share::between;
 use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
 
 /// A line of a charge.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,20 @@ pub struct ChargeLine {
     pub credited: i64,
     /// Tax credited so far.
     pub credited_tax: Decimal,
+    /// Pieces that left at former prices, from the first one on; `line_total`, `discount` and `tax` are those of all
+    /// pieces after them.
+    pub past: Vec<Past>,
+}
+
+/// Pieces that left at a former price.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// How many.
+    pub pieces: i64,
+    /// Of so many that came to `net` and `tax`.
+    pub of: i64,
+    pub net: Decimal,
+    pub tax: Decimal,
 }
 
 /// Net and tax of some pieces of a line.
@@ -52,10 +67,47 @@ impl ChargeLine {
     }
 
     fn pieces(&self, from: i64, upto: i64, exponent: u32) -> Portion {
-        Portion {
-            net: between(self.net(), from, upto, self.quantity, exponent),
-            tax: between(self.tax, from, upto, self.quantity, exponent),
+        let mut portion = Portion::default();
+        let mut first = 0;
+        let now = Past { pieces: i64::MAX, of: self.quantity - self.kept(), net: self.net(), tax: self.tax };
+        for part in self.past.iter().chain([&now]) {
+            let within = |piece: i64| (piece - first).clamp(0, part.pieces);
+            let (a, b) = (within(from), within(upto));
+            if a < b {
+                portion.net += between(part.net, a, b, part.of, exponent);
+                portion.tax += between(part.tax, a, b, part.of, exponent);
+            }
+            first = first.saturating_add(part.pieces);
         }
+        portion
+    }
+
+    /// Pieces that have former prices.
+    fn kept(&self) -> i64 {
+        self.past.iter().map(|past| past.pieces).sum()
+    }
+
+    /// What the pieces that are neither invoiced nor voided come to.
+    pub fn open(&self, exponent: u32) -> Portion {
+        self.pieces(self.invoiced, self.quantity - self.voided, exponent)
+    }
+
+    /// Gives all pieces after the first `kept` another price: together they come to `line_total`, `discount` and `tax`. By
+    /// how much the line becomes dearer. None where some of them are invoiced, or none are left.
+    pub fn reprice(&mut self, kept: i64, [line_total, discount, tax]: [Decimal; 3], exponent: u32) -> Option<Decimal> {
+        let (before, left) = (self.kept(), self.quantity - self.voided - kept);
+        if self.invoiced > kept || kept < before || left < 1 {
+            return None;
+        }
+        let old = self.pieces(kept, kept + left, exponent);
+        if kept > before {
+            let of = self.quantity - before;
+            self.past.push(Past { pieces: kept - before, of, net: self.net(), tax: self.tax });
+        }
+        self.quantity = kept + left;
+        self.voided = 0;
+        (self.line_total, self.discount, self.tax) = (line_total, discount, tax);
+        Some(line_total - discount + tax - old.total())
     }
 
     /// Invoices the next `quantity` pieces. None where so many are not left.
@@ -105,7 +157,7 @@ impl ChargeLine {
 
     /// Tax that was invoiced and not credited.
     fn tax_left(&self, exponent: u32) -> Decimal {
-        cumulative(self.tax, self.invoiced, self.quantity, exponent) - self.credited_tax
+        self.pieces(0, self.invoiced, exponent).tax - self.credited_tax
     }
 }
 
@@ -134,6 +186,7 @@ mod tests {
             invoiced: 0,
             credited: 0,
             credited_tax: zero,
+            past: Vec::new(),
         }
     }
 
@@ -144,6 +197,26 @@ mod tests {
         assert_eq!(nets, [dec!(3.33), dec!(3.34), dec!(3.33)]);
         assert_eq!(line.invoice(1, 2), None, "nothing is left");
         assert_eq!(line.void(5, 2), Portion::default());
+    }
+
+    #[test]
+    fn a_new_price_is_for_what_has_not_left() {
+        // 3 of 7 at 10.00 have left, 1 is cancelled; the other 3 cost 9.01 from now on.
+        let mut line = line(7, dec!(10), dec!(0), dec!(2));
+        let left = line.invoice(3, 2).unwrap();
+        line.void(1, 2);
+        assert_eq!(line.clone().reprice(2, [dec!(9.01), dec!(0), dec!(1)], 2), None, "one of them is invoiced");
+        let open = line.open(2);
+        let dearer = line.reprice(3, [dec!(9.01), dec!(0), dec!(1)], 2).unwrap();
+        assert_eq!(dearer, dec!(10.01) - open.total());
+        let mut net = Decimal::ZERO;
+        for _ in 0..3 {
+            net += line.invoice(1, 2).unwrap().net;
+        }
+        assert_eq!((net, line.invoice(1, 2)), (dec!(9.01), None));
+        // What comes back is credited at the price at which it left.
+        assert_eq!(line.credit(3, None, 2), Some(left));
+        assert_eq!(line.credit(3, None, 2), Some(Portion { net: dec!(9.01), tax: dec!(1) }));
     }
 
     #[test]

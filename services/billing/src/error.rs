@@ -24,6 +24,12 @@ pub enum Refusal {
     ProviderUnknown,
     #[error("the account has entries in {currency}: its currency cannot change")]
     AccountInUse { currency: Currency },
+    #[error("nothing is authorised for the order")]
+    NothingAuthorised,
+    #[error("more of line {line_no} has left than was known: its price cannot change any more")]
+    LineInvoiced { line_no: i32 },
+    #[error("what was cancelled of the order is not known here yet; ask again")]
+    Behind,
     #[error("{field}: {description}")]
     Invalid { field: &'static str, description: String },
 }
@@ -38,6 +44,9 @@ impl Refusal {
             Self::OrderClosed => "ORDER_CLOSED",
             Self::ProviderUnknown => "PROVIDER_UNKNOWN",
             Self::AccountInUse { .. } => "ACCOUNT_IN_USE",
+            Self::NothingAuthorised => "NOTHING_AUTHORISED",
+            Self::LineInvoiced { .. } => "LINE_INVOICED",
+            Self::Behind => "BEHIND",
             Self::Invalid { .. } => "INVALID_ARGUMENT",
         }
     }
@@ -50,7 +59,7 @@ impl From<Refusal> for Problem {
             violations.add(field, description);
             return violations.into_problem();
         }
-        let retryable = matches!(refusal, Refusal::ProviderUnknown);
+        let retryable = matches!(refusal, Refusal::ProviderUnknown | Refusal::Behind);
         Self { reason: refusal.reason().to_owned(), message: refusal.to_string(), violations: vec![], retryable }
     }
 }

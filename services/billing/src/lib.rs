@@ -12,6 +12,7 @@
 //! every change of money is a posting made of pairs, which cannot be out of balance ([`ledger`]).
 
 pub mod account;
+pub mod amendment;
 pub mod app;
 pub mod charge;
 pub mod charge_line;

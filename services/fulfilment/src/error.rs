@@ -5,6 +5,7 @@ use crate::fulfilment_order::{Action, State, display_number};
 use pesan_grpc::{Violations, refuse};
 use std::collections::HashMap;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -25,6 +26,9 @@ pub enum Error {
     /// The fulfilment order is in a state in which this cannot be done.
     #[error("{} is {state}: it cannot be {}", display_number(*.number), .action.done())]
     NotAllowed { number: i64, action: Action, state: State },
+    /// The order is to be shipped later.
+    #[error("{} is not to be shipped before {not_before}", display_number(*.number))]
+    NotBefore { number: i64, not_before: OffsetDateTime },
     /// More was picked of these lines than is open.
     #[error("more was picked than is open of lines {} of {}", list(.lines), display_number(*.number))]
     MoreThanOpen { number: i64, lines: Vec<i32> },
@@ -79,6 +83,10 @@ impl From<Error> for Status {
                 say("action", action.to_string());
                 say("allowed", state.allowed().iter().map(Action::to_string).collect::<Vec<_>>().join(","));
                 (Code::FailedPrecondition, "NOT_ALLOWED", None)
+            }
+            Error::NotBefore { not_before, number: _ } => {
+                say("not_before", not_before.to_string());
+                (Code::FailedPrecondition, "NOT_BEFORE", None)
             }
             Error::MoreThanOpen { lines, number: _ } => {
                 say("lines", list(lines));

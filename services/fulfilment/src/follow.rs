@@ -9,8 +9,11 @@ use crate::convert;
 use crate::id::OrderId;
 use crate::ops::{self, Amended, Approved, Asked};
 use crate::store;
-use pesan_api::order::v1::{OrderConfirmed, OrderLinesReady, ReturnAmended, ReturnApproved, ReturnHandling};
+use pesan_api::order::v1::{
+    OrderAmended, OrderConfirmed, OrderLinesReady, ReturnAmended, ReturnApproved, ReturnHandling,
+};
 use pesan_feed::{Event, Feed, Handle};
+use pesan_grpc::parse::from_timestamp;
 use sqlx::PgConnection;
 use std::collections::HashMap;
 
@@ -36,15 +39,29 @@ impl Handle for OrderFacts {
         let mut asked = Vec::new();
         let mut approved = Vec::new();
         let mut amended = Vec::new();
+        let (mut addresses, mut dates) = (Vec::new(), Vec::new());
         for event in events {
             // Facts of customers belong to no journey, and nothing of an order that was only accepted can be here.
             if event.correlation_id == Some(event.aggregate_id) && event.version > 1 {
                 versions.insert(OrderId(event.aggregate_id), event.version);
             }
             if let Some(fact) = event.decode::<OrderConfirmed>()? {
+                let not_before = fact.not_before.as_ref().and_then(from_timestamp);
                 let (order, allocations) = convert::confirmed(fact)?;
                 asked.push(Asked { event, order_id: order.order_id, allocations });
+                dates.extend(not_before.map(|date| (order.order_id, Some(date))));
                 confirmed.push(order);
+            } else if let Some(fact) = event.decode::<OrderAmended>()? {
+                let Some(amended) = convert::amended(fact)? else { continue };
+                let order_id = amended.order_id;
+                dates.extend(amended.not_before.map(|date| (order_id, date)));
+                if let Some(ship_to) = amended.ship_to {
+                    match confirmed.iter_mut().find(|order| order.order_id == order_id) {
+                        Some(order) => order.ship_to = Some(ship_to),
+                        None => addresses.push((order_id, ship_to)),
+                    }
+                }
+                asked.push(Asked { event, order_id, allocations: amended.allocations });
             } else if let Some(fact) = event.decode::<OrderLinesReady>()? {
                 let (order_id, allocations) = convert::lines_ready(fact)?;
                 asked.push(Asked { event, order_id, allocations });
@@ -57,7 +74,9 @@ impl Handle for OrderFacts {
             }
         }
         store::followed_order::advance(conn, &versions).await?;
+        store::followed_order::readdress(conn, &addresses).await?;
         let mut facts = ops::fulfil(conn, &confirmed, asked).await?;
+        store::followed_order::reschedule(conn, &dates).await?;
         // After what left: what comes back in the same batch must find where it had left from.
         facts.extend(ops::expect_returns(conn, approved).await?);
         facts.extend(ops::amend_returns(conn, amended).await?);

@@ -44,6 +44,10 @@ fn read_one(event: &Event, batch: &mut Batch) -> anyhow::Result<()> {
     } else if let Some(e) = event.decode::<order::OrderRejected>()? {
         facts.push(Fact::Rejected { order_id: id(&e.order_id)? });
         summary::rejected(&e)
+    } else if let Some(e) = event.decode::<order::OrderAmended>()? {
+        let text = format!("changed: {} lines now", e.lines.len());
+        facts.push(Fact::Amended { order_id: id(&e.order_id)?, lines: lines(e.lines)? });
+        text
     } else if let Some(e) = event.decode::<order::OrderCancelled>()? {
         let units = e.lines.iter().map(|line| line.quantity).sum();
         facts.push(Fact::Cancelled { order_id: id(&e.order_id)?, units, whole: e.whole });
@@ -117,10 +121,8 @@ fn entry(event: &Event, order_id: Uuid, summary: String) -> Entry {
     }
 }
 
-fn accepted(event: &Event, e: order::OrderAccepted) -> anyhow::Result<Accepted> {
-    let decimals = currency(&e.currency_code)?.exponent();
-    let lines = e
-        .lines
+fn lines(lines: Vec<order::AcceptedLine>) -> anyhow::Result<Vec<Line>> {
+    lines
         .into_iter()
         .map(|line| {
             Ok(Line {
@@ -131,7 +133,12 @@ fn accepted(event: &Event, e: order::OrderAccepted) -> anyhow::Result<Accepted> 
                 sku: line.sku,
             })
         })
-        .collect::<anyhow::Result<_>>()?;
+        .collect()
+}
+
+fn accepted(event: &Event, e: order::OrderAccepted) -> anyhow::Result<Accepted> {
+    let decimals = currency(&e.currency_code)?.exponent();
+    let lines = lines(e.lines)?;
     Ok(Accepted {
         order_id: id(&e.order_id)?,
         number: e.number,

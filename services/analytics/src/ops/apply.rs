@@ -33,6 +33,7 @@ async fn write(conn: &mut PgConnection, facts: Vec<Fact>, entries: &[Entry]) -> 
     store::order_fact::write(&mut *conn, &writes.orders).await?;
     store::order_fact::name(&mut *conn, &writes.accepted).await?;
     store::lines::write(&mut *conn, &writes.accepted).await?;
+    store::lines::rewrite(&mut *conn, &writes.amended).await?;
     store::order_fact::find_first_orders(&mut *conn, &writes.customers, writes.rejections).await?;
     store::goods::write_holds(&mut *conn, &writes.holds).await?;
     store::goods::release_holds(&mut *conn, &writes.releases).await?;
@@ -58,6 +59,7 @@ async fn load(conn: &mut PgConnection, facts: &[Fact]) -> sqlx::Result<Known> {
             Fact::Rejected { order_id } if orders.get(order_id).is_some_and(|order| order.sales().is_some()) => {
                 rejected.push(*order_id);
             }
+            Fact::Amended { order_id, .. } if orders.contains_key(order_id) => rejected.push(*order_id),
             // Another feed was faster: documents may wait for it.
             Fact::Accepted(accepted) if orders.contains_key(&accepted.order_id) => met_before.push(accepted.order_id),
             _ => {}

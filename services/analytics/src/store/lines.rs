@@ -2,12 +2,28 @@
 
 use crate::order_fact::{Accepted, Line};
 use sqlx::{PgConnection, Row as _};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// Writes the lines of newly accepted orders, one row an order.
 pub async fn write(conn: &mut PgConnection, accepted: &[Accepted]) -> sqlx::Result<()> {
-    let n: usize = accepted.iter().map(|a| a.lines.len()).sum();
+    insert(conn, &accepted.iter().map(|order| (order.order_id, order.lines.as_slice())).collect::<Vec<_>>()).await
+}
+
+/// Writes the lines of orders that were changed, in place of those they had.
+pub async fn rewrite(conn: &mut PgConnection, amended: &BTreeMap<Uuid, Vec<Line>>) -> sqlx::Result<()> {
+    if amended.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("delete from order_lines where order_id = any($1)")
+        .bind(amended.keys().copied().collect::<Vec<_>>())
+        .execute(&mut *conn)
+        .await?;
+    insert(conn, &amended.iter().map(|(order_id, lines)| (*order_id, lines.as_slice())).collect::<Vec<_>>()).await
+}
+
+async fn insert(conn: &mut PgConnection, orders: &[(Uuid, &[Line])]) -> sqlx::Result<()> {
+    let n: usize = orders.iter().map(|(_, lines)| lines.len()).sum();
     if n == 0 {
         return Ok(());
     }
@@ -17,9 +33,9 @@ pub async fn write(conn: &mut PgConnection, accepted: &[Accepted]) -> sqlx::Resu
     let mut units = Vec::with_capacity(n);
     let mut gross = Vec::with_capacity(n);
     let mut discounts = Vec::with_capacity(n);
-    for order in accepted {
-        for line in &order.lines {
-            order_ids.push(order.order_id);
+    for (order_id, lines) in orders {
+        for line in *lines {
+            order_ids.push(*order_id);
             line_nos.push(line.line_no);
             skus.push(&line.sku);
             units.push(line.units);

@@ -154,7 +154,11 @@ impl Script {
             hold: Some(order::Hold { id: hold.into(), reason: "MANUAL".into(), ..Default::default() }),
         };
         self.of_order(0, number, from, &held);
-        let released = order::OrderHoldReleased { order_id: order_id(number).to_string(), hold_id: hold.into(), ..Default::default() };
+        let released = order::OrderHoldReleased {
+            order_id: order_id(number).to_string(),
+            hold_id: hold.into(),
+            ..Default::default()
+        };
         self.of_order(0, number, to, &released);
     }
 

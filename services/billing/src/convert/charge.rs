@@ -1,6 +1,7 @@
 //! Charges and what became of them.
 
 use super::{method, money};
+use crate::amendment::{Amendment, Repriced};
 use crate::charge::{Authorisation, Charge, Method, NewCharge, PaymentToken};
 use crate::charge_line::ChargeLine;
 use crate::error::{Error, Refusal};
@@ -73,6 +74,49 @@ pub fn parse_charge(charge: pb::OrderCharge, now: OffsetDateTime) -> Result<NewC
     v.into_result(new).map_err(Violations::into_problem)
 }
 
+/// A change of an order's charge; paths start at the charge.
+pub fn parse_amendment(
+    charge: &pb::OrderCharge,
+    wanted: pb::ChargeAmendment,
+    now: OffsetDateTime,
+) -> Result<Amendment, Problem> {
+    let mut v = Violations::new();
+    let order_id = v.uuid("order_id", &charge.order_id);
+    let currency = v.currency("currency_code", &charge.currency_code);
+    v.within("lines", charge.lines.len(), 0, 0);
+    v.within("amendment.revision", wanted.revision, 1, i64::MAX);
+    v.text("traceparent", charge.traceparent.clone(), 0, 100);
+    let placed_at = v.past_time("placed_at", charge.placed_at.as_ref(), now);
+    let Some(currency) = currency else { return Err(v.into_problem()) };
+    let mut added = Vec::with_capacity(wanted.added.len());
+    for (i, line) in wanted.added.into_iter().enumerate() {
+        added.extend(parse_line(&mut v, i, line, currency));
+    }
+    let mut repriced = Vec::with_capacity(wanted.repriced.len());
+    for (i, line) in wanted.repriced.into_iter().enumerate() {
+        let at = |field: &str| format!("amendment.repriced[{i}].{field}");
+        let kept = v.within(&at("kept"), line.kept, 0, MOST_UNITS);
+        let left = v.within(&at("left"), line.left, 1, MOST_UNITS);
+        let amounts = [
+            v.amount_or_zero(&at("line_total"), line.line_total.as_ref(), currency),
+            v.amount_or_zero(&at("discount"), line.discount.as_ref(), currency),
+            v.amount_or_zero(&at("tax"), line.tax.as_ref(), currency),
+        ];
+        if amounts[1] > amounts[0] {
+            v.add(at("discount"), "must not be more than line_total");
+        }
+        repriced.push(Repriced { line_no: line.line_no, kept, left, amounts });
+    }
+    let mut reduced = Vec::with_capacity(wanted.reduced.len());
+    for (i, line) in wanted.reduced.into_iter().enumerate() {
+        let quantity = v.within(&format!("amendment.reduced[{i}].quantity"), line.quantity, 1, MOST_UNITS);
+        reduced.push((line.line_no, quantity));
+    }
+    let (revision, traceparent) = (wanted.revision, charge.traceparent.clone());
+    let amendment = Amendment { order_id, revision, currency, added, repriced, reduced, traceparent, placed_at };
+    v.into_result(amendment).map_err(Violations::into_problem)
+}
+
 /// A line; none for one of which nothing is wanted any more.
 fn parse_line(v: &mut Violations, i: usize, line: pb::ChargeLine, currency: Currency) -> Option<ChargeLine> {
     let at = |field: &str| format!("lines[{i}].{field}");
@@ -120,6 +164,7 @@ fn parse_line(v: &mut Violations, i: usize, line: pb::ChargeLine, currency: Curr
         invoiced: 0,
         credited: 0,
         credited_tax: Decimal::ZERO,
+        past: Vec::new(),
     })
 }
 

@@ -107,7 +107,8 @@ pub fn gone(events: &[Event]) -> anyhow::Result<Vec<Gone<'_>>> {
     for event in events {
         let (text, what) = if let Some(fact) = event.decode::<order::v1::OrderCancelled>()? {
             let mut lines = BTreeMap::new();
-            for line in &fact.lines {
+            // The charge is less what a change cancelled since billing agreed to the change.
+            for line in fact.lines.iter().filter(|_| fact.revision == 0) {
                 *lines.entry(line.line_no).or_default() += line.quantity;
             }
             (fact.order_id, if fact.whole { What::Whole("cancelled") } else { What::Lines(lines) })

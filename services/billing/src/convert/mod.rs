@@ -7,7 +7,7 @@ mod fact;
 mod payment;
 
 pub use account::{account, parse_accounts};
-pub use charge::{authorise_result, order_billing, parse_charge};
+pub use charge::{authorise_result, order_billing, parse_amendment, parse_charge};
 pub use document::{document, parse_filter, parse_name, parse_note, posting, trial_balance_row};
 pub use fact::{costs, gone, granted, receipts, shipments};
 pub use payment::{apply_payment_answer, apply_payment_response, parse_payment};

@@ -1,16 +1,18 @@
 //! Many calls to authorise, few transactions: what comes in while one batch commits is the next batch.
 
+use crate::amendment::Amendment;
 use crate::charge::{Authorisation, Decision, NewCharge};
 use crate::error::{Error, Refusal};
 use crate::ops::provider::PaymentProvider;
 use crate::ops::settle::Answer;
-use crate::ops::{authorise, settle};
+use crate::ops::{amend, authorise, settle};
 use pesan_batch::{Coalescer, Limits, Refused};
 use pesan_feed::Feed;
 use pesan_host::Clock;
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 const DECISIONS: Limits = Limits { items: 1000, weight: 20_000, queue: 20_000, workers: 2 };
@@ -21,6 +23,9 @@ type Outcome = Result<Decision, Arc<Error>>;
 /// Decides charges in batches and asks the provider between them.
 #[derive(Clone)]
 pub struct Authoriser {
+    pool: PgPool,
+    feed: Feed,
+    jobs: Arc<Notify>,
     provider: Arc<dyn PaymentProvider>,
     timeout: Duration,
     decisions: Coalescer<NewCharge, Outcome>,
@@ -37,6 +42,7 @@ impl Authoriser {
         provider: Arc<dyn PaymentProvider>,
         timeout: Duration,
     ) -> Self {
+        let (own_pool, own_feed, own_jobs) = (pool.clone(), feed.clone(), jobs.clone());
         let decisions = {
             let (pool, clock, feed) = (pool.clone(), clock.clone(), feed.clone());
             Coalescer::spawn(DECISIONS, move |batch: Vec<NewCharge>| {
@@ -57,7 +63,19 @@ impl Authoriser {
                 shared(settled, batch.len())
             }
         });
-        Self { provider, timeout, decisions, answers }
+        Self { pool: own_pool, feed: own_feed, jobs: own_jobs, provider, timeout, decisions, answers }
+    }
+
+    /// Changes a charge. Rare: by itself, beside the batches.
+    pub async fn amend(
+        &self,
+        amendment: &Amendment,
+        now: OffsetDateTime,
+    ) -> Result<Result<Authorisation, Refusal>, Error> {
+        let changed = amend::amend(&self.pool, self.provider.as_ref(), self.timeout, amendment, now).await;
+        self.feed.wake();
+        self.jobs.notify_one();
+        changed
     }
 
     /// Authorises charges, each by itself; one result for each, in order.

@@ -1,6 +1,7 @@
 //! The use cases: each one locks, decides, writes, and publishes.
 
 pub mod accounts;
+pub mod amend;
 pub mod authorise;
 pub mod authoriser;
 pub mod cost;

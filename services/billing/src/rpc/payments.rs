@@ -35,7 +35,21 @@ impl PaymentService for Payments {
         let (authoriser, now) = (self.authoriser.clone(), self.clock.now());
         run::to_end(async move {
             let (mut results, mut places, mut new) = (Vec::with_capacity(charges.len()), Vec::new(), Vec::new());
-            for (place, charge) in charges.into_iter().enumerate() {
+            for (place, mut charge) in charges.into_iter().enumerate() {
+                if let Some(wanted) = charge.amendment.take() {
+                    let outcome = match convert::parse_amendment(&charge, wanted, now) {
+                        Ok(amendment) => {
+                            let changed = authoriser.amend(&amendment, now).await.map_err(Status::from)?;
+                            convert::authorise_result(changed)?
+                        }
+                        Err(problem) => {
+                            let outcome = Some(pb::authorise_result::Outcome::Problem(problem));
+                            pb::AuthoriseResult { outcome }
+                        }
+                    };
+                    results.push(outcome);
+                    continue;
+                }
                 match convert::parse_charge(charge, now) {
                     Ok(charge) => {
                         places.push(place);

@@ -1,7 +1,8 @@
 //! Lines of charges.
 
-use crate::charge_line::ChargeLine;
+use crate::charge_line::{ChargeLine, Past};
 use rust_decimal::Decimal;
+use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 /// All lines of these orders, ascending.
 pub async fn find(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Vec<ChargeLine>>> {
     let rows = sqlx::query(
-        "select order_id, line_no, sku, quantity, line_total, discount, tax, voided, invoiced, credited, credited_tax
+        "select order_id, line_no, sku, quantity, line_total, discount, tax, voided, invoiced, credited, credited_tax, past
            from charge_line where order_id = any($1) order by order_id, line_no",
     )
     .bind(orders)
@@ -28,6 +29,7 @@ pub async fn find(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Hash
             invoiced: row.try_get(8)?,
             credited: row.try_get(9)?,
             credited_tax: row.try_get(10)?,
+            past: row.try_get::<Option<Json<Vec<Past>>>, _>(11)?.map(|past| past.0).unwrap_or_default(),
         });
     }
     Ok(lines)
@@ -98,5 +100,25 @@ pub async fn advance(conn: &mut PgConnection, lines: &[(Uuid, &ChargeLine)]) -> 
     if done.rows_affected() != ids.len() as u64 {
         return Err(sqlx::Error::RowNotFound);
     }
+    Ok(())
+}
+
+/// Writes the terms of a line that got another price.
+pub async fn reprice(conn: &mut PgConnection, order_id: Uuid, line: &ChargeLine) -> sqlx::Result<()> {
+    sqlx::query(
+        "update charge_line
+            set quantity = $3, voided = $4, line_total = $5, discount = $6, tax = $7, past = $8
+          where order_id = $1 and line_no = $2",
+    )
+    .bind(order_id)
+    .bind(line.line_no)
+    .bind(line.quantity)
+    .bind(line.voided)
+    .bind(line.line_total)
+    .bind(line.discount)
+    .bind(line.tax)
+    .bind(Json(&line.past))
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Every SQL statement. Lists go in as arrays, so that a batch of any size takes the same few statements.
 
 pub mod account;
+pub mod amendment;
 pub mod charge;
 pub mod charge_line;
 pub mod digest;

@@ -39,6 +39,7 @@ pub enum Operation {
     Capture,
     Refund,
     Void,
+    Increase,
 }
 
 /// Books an operation on an authorisation unless the key is known; what the book then holds under the key.
@@ -54,6 +55,7 @@ pub async fn operate(
         Operation::Capture => "capture",
         Operation::Refund => "refund",
         Operation::Void => "void",
+        Operation::Increase => "increase",
     };
     let new = sqlx::query(
         "insert into provider_book_operation (key, reference, kind, amount) values ($1, $2, $3, $4)
@@ -94,6 +96,9 @@ async fn move_amount(
             "update provider_book_authorisation set voided = voided + $2
               where reference = $1 and approved and voided + captured + $2 <= amount",
         ),
+        Operation::Increase => {
+            sqlx::query("update provider_book_authorisation set amount = amount + $2 where reference = $1 and approved")
+        }
     };
     Ok(query.bind(reference).bind(amount).execute(conn).await?.rows_affected() == 1)
 }

@@ -58,6 +58,9 @@ impl PaymentProvider for Flaky {
     fn authorise(&self, hold: Hold) -> BoxFuture<'static, Result<Verdict, NoVerdict>> {
         self.call(self.inner.authorise(hold))
     }
+    fn increase(&self, operation: Operation) -> BoxFuture<'static, Result<Verdict, NoVerdict>> {
+        self.call(self.inner.increase(operation))
+    }
     fn capture(&self, operation: Operation) -> BoxFuture<'static, Result<Verdict, NoVerdict>> {
         self.call(self.inner.capture(operation))
     }

@@ -4,6 +4,8 @@ use crate::fulfilment_order::{Address, Allocation, ConfirmedOrder};
 use crate::id::{LocationId, OrderId};
 use anyhow::Context as _;
 use pesan_api::order::v1 as pb;
+use pesan_grpc::parse::from_timestamp;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// What holds for all fulfilment orders of a confirmed order, and what is allocated at first.
@@ -21,6 +23,30 @@ pub fn confirmed(event: pb::OrderConfirmed) -> anyhow::Result<(ConfirmedOrder, V
 /// What is allocated of backordered lines now.
 pub fn lines_ready(event: pb::OrderLinesReady) -> anyhow::Result<(OrderId, Vec<Allocation>)> {
     Ok((OrderId(event.order_id.parse().context("order_id")?), allocations(event.allocations)?))
+}
+
+/// What a change of a confirmed order means here.
+pub struct Amended {
+    pub order_id: OrderId,
+    /// To be fulfilled now.
+    pub allocations: Vec<Allocation>,
+    /// Where what is handed over from now on goes, where that changes.
+    pub ship_to: Option<Address>,
+    /// When it may go, where that changes.
+    pub not_before: Option<Option<OffsetDateTime>>,
+}
+
+/// A change; none before the promise, when there is nothing here yet.
+pub fn amended(event: pb::OrderAmended) -> anyhow::Result<Option<Amended>> {
+    if !event.promised {
+        return Ok(None);
+    }
+    Ok(Some(Amended {
+        order_id: OrderId(event.order_id.parse().context("order_id")?),
+        allocations: allocations(event.allocations)?,
+        ship_to: event.ship_to.map(Address::from),
+        not_before: event.rescheduled.then(|| event.not_before.as_ref().and_then(from_timestamp)),
+    }))
 }
 
 fn allocations(lines: Vec<pb::AllocatedLine>) -> anyhow::Result<Vec<Allocation>> {

@@ -49,6 +49,11 @@ async fn intend(ops: &Ops, command: &Ship) -> Result<Intent, Error> {
     }
     let mut order = load(&mut tx, id).await?;
     order.may_ship(command.effective)?;
+    let now = command.effective.said.unwrap_or(command.effective.now);
+    let not_before = store::followed_order::not_before(&mut tx, order_id).await?;
+    if let Some(not_before) = not_before.filter(|not_before| now < *not_before) {
+        return Err(Error::NotBefore { number: order.number, not_before });
+    }
     let carrier = ops.carrier.name();
     for parcel in &mut order.parcels {
         let asked = parcel.carrier.get_or_insert_with(|| carrier.to_owned());

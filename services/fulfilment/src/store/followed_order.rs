@@ -5,6 +5,7 @@ use crate::id::OrderId;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use std::collections::HashMap;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 const STANDARD: i16 = 1;
@@ -75,4 +76,37 @@ pub async fn confirmed(conn: &mut PgConnection, ids: &[OrderId]) -> sqlx::Result
         (order_id, ConfirmedOrder { order_id, order_number, straight_through, ship_to: ship_to.map(|json| json.0) })
     };
     Ok(rows.into_iter().map(confirmed).collect())
+}
+
+/// Writes where orders go from now on, in the order given.
+pub async fn readdress(conn: &mut PgConnection, addresses: &[(OrderId, Address)]) -> sqlx::Result<()> {
+    for (order_id, ship_to) in addresses {
+        sqlx::query("update confirmed_order set ship_to = $2 where order_id = $1")
+            .bind(order_id.0)
+            .bind(Json(ship_to))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Writes before when orders are not to be shipped, in the order given.
+pub async fn reschedule(conn: &mut PgConnection, dates: &[(OrderId, Option<OffsetDateTime>)]) -> sqlx::Result<()> {
+    for (order_id, not_before) in dates {
+        sqlx::query("update confirmed_order set not_before = $2 where order_id = $1")
+            .bind(order_id.0)
+            .bind(not_before)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Before when an order is not to be shipped; none: as soon as possible.
+pub async fn not_before(conn: &mut PgConnection, order_id: OrderId) -> sqlx::Result<Option<OffsetDateTime>> {
+    let date = sqlx::query_scalar("select not_before from confirmed_order where order_id = $1")
+        .bind(order_id.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(date.flatten())
 }

@@ -111,7 +111,9 @@ pub struct Repriced {
     pub line_no: i32,
     /// Pieces that keep their price: they have left.
     pub kept: i64,
-    /// What the pieces that are left come to.
+    /// Pieces that are left.
+    pub left: i64,
+    /// What they come to.
     pub open: Amounts,
     /// What the whole line comes to.
     pub whole: Amounts,

@@ -264,7 +264,7 @@ impl Planner<'_> {
                         let tax = old.tax - before.tax + open.tax;
                         let whole = Amounts { unit_price: open.unit_price, line_total, discount, tax };
                         let kept = line.line.line.quantities.shipped;
-                        self.amendment.repriced.push(Repriced { line_no: *line_no, kept, open, whole });
+                        self.amendment.repriced.push(Repriced { line_no: *line_no, kept, left, open, whole });
                     }
                     None => refused.push((culprit, *line_no, Reason::TooMuch)),
                 }

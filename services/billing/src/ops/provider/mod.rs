@@ -55,6 +55,8 @@ pub struct Operation {
 pub trait PaymentProvider: Send + Sync + 'static {
     /// Holds money.
     fn authorise(&self, hold: Hold) -> BoxFuture<'static, Result<Verdict, NoVerdict>>;
+    /// Holds more under an authorisation that was given, or, declined, as much as before.
+    fn increase(&self, operation: Operation) -> BoxFuture<'static, Result<Verdict, NoVerdict>>;
     /// Takes money that is held.
     fn capture(&self, operation: Operation) -> BoxFuture<'static, Result<Verdict, NoVerdict>>;
     /// Gives back money that was taken.

@@ -60,6 +60,10 @@ impl PaymentProvider for Simulated {
         })
     }
 
+    fn increase(&self, operation: Operation) -> BoxFuture<'static, Result<Verdict, NoVerdict>> {
+        self.operate(book::Operation::Increase, operation)
+    }
+
     fn capture(&self, operation: Operation) -> BoxFuture<'static, Result<Verdict, NoVerdict>> {
         self.operate(book::Operation::Capture, operation)
     }

@@ -90,6 +90,7 @@ pub(super) fn charge(order: &Order, amendment: &Amendment, revision: i32) -> bil
         billing::RepricedLine {
             line_no: line.line_no,
             kept: line.kept,
+            left: line.left,
             line_total: money(currency, line_total),
             discount: money(currency, discount),
             tax: money(currency, tax),

@@ -46,6 +46,9 @@ pub fn intake(books: Books, saga: Saga, running: TaskTracker) -> Intake {
     Coalescer::spawn(LIMITS, move |drafts: Vec<Draft>| {
         let (books, saga, token) = (books.clone(), saga.clone(), running.token());
         async move {
+            if drafts.len() == LIMITS.items {
+                saga.pouring_in();
+            }
             // A worker that panics takes its own batch with it, not those that come after.
             let placed = AssertUnwindSafe(place(&books, &saga, &drafts)).catch_unwind().await;
             drop(token);

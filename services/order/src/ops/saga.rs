@@ -9,14 +9,19 @@ use crate::store;
 use futures::FutureExt as _;
 use pesan_batch::{Coalescer, Limits};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Orders and lines of a round; rounds at the same time. The queue holds more than [`ROOM`] lets in.
 const LIMITS: Limits = Limits { items: 256, weight: 20_000, queue: 100_000, workers: 2 };
+/// How long a round gives way while orders pour in and nobody waits for its own: to make orders durable comes first.
+const GIVE_WAY: Duration = Duration::from_millis(500);
+/// Orders pour in as long as the last full batch of them is not older than this.
+const POURING: Duration = Duration::from_millis(50);
 /// Lines of orders that wait in this process. What finds no room waits in the database.
 const ROOM: usize = 60_000;
 
@@ -35,15 +40,22 @@ pub struct Saga {
     rounds: Coalescer<Job, ()>,
     room: Arc<Semaphore>,
     nudge: Arc<Notify>,
+    full_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Saga {
     /// Starts the workers; `running` counts their rounds.
     pub fn start(books: Books, settler: Settler, running: TaskTracker) -> Self {
+        let full_at = Arc::new(Mutex::new(None));
+        let (wakes, last_full) = (books.wakes.clone(), full_at.clone());
         let rounds = Coalescer::spawn(LIMITS, move |jobs: Vec<Job>| {
             let (settler, token) = (settler.clone(), running.token());
+            let (wakes, last_full) = (wakes.clone(), last_full.clone());
             async move {
                 let count = jobs.len();
+                if !wakes.is_awaited(jobs.iter().map(|job| &job.work.order_id)) {
+                    give_way(&last_full).await;
+                }
                 let (works, rooms): (Vec<Work>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job._room)).unzip();
                 // A round that panics takes its own orders with it until their leases end, not those that come after.
                 if AssertUnwindSafe(settler.round(works)).catch_unwind().await.is_err() {
@@ -53,7 +65,7 @@ impl Saga {
                 vec![(); count]
             }
         });
-        Self { books, rounds, room: Arc::new(Semaphore::new(ROOM)), nudge: Arc::new(Notify::new()) }
+        Self { books, rounds, room: Arc::new(Semaphore::new(ROOM)), nudge: Arc::new(Notify::new()), full_at }
     }
 
     /// Room for an order of so many lines, if there is any.
@@ -75,6 +87,11 @@ impl Saga {
             });
             rounds.submit_all(weighed).await; // a job that is not worked on falls due when its lease ends
         });
+    }
+
+    /// Says that a full batch of new orders is being written: more are waiting.
+    pub fn pouring_in(&self) {
+        *self.full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Says that jobs are due in the database.
@@ -154,5 +171,41 @@ impl Saga {
             }
             Ok(None) | Err(_) => look,
         }
+    }
+}
+
+/// Waits while orders pour in, within bounds.
+async fn give_way(full_at: &Mutex<Option<Instant>>) {
+    let begun = Instant::now();
+    loop {
+        let last_full = *full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        match look_again(last_full, begun, Instant::now()) {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => return,
+        }
+    }
+}
+
+/// When a round that gives way since `begun` looks again; none: it goes on now.
+fn look_again(last_full: Option<Instant>, begun: Instant, now: Instant) -> Option<Instant> {
+    let ceased = last_full? + POURING;
+    let at = ceased.min(begun + GIVE_WAY);
+    (at > now).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_gives_way_while_orders_pour_in_but_not_for_long() {
+        let begun = Instant::now();
+        let after = |millis| begun + Duration::from_millis(millis);
+        assert_eq!(look_again(None, begun, begun), None, "nothing pours in");
+        assert_eq!(look_again(Some(begun), begun, begun), Some(after(50)));
+        assert_eq!(look_again(Some(begun), begun, after(50)), None, "it has ceased");
+        assert_eq!(look_again(Some(after(40)), begun, after(50)), Some(after(90)), "it goes on");
+        assert_eq!(look_again(Some(after(490)), begun, after(495)), Some(after(500)));
+        assert_eq!(look_again(Some(after(499)), begun, after(500)), None, "that was long enough");
     }
 }

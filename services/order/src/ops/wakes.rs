@@ -29,6 +29,12 @@ impl Wakes {
         Waiting { wakes: self.clone(), order_ids: order_ids.to_vec(), notify }
     }
 
+    /// Whether somebody waits for one of these orders.
+    pub fn is_awaited<'a>(&self, order_ids: impl IntoIterator<Item = &'a Uuid>) -> bool {
+        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !list.is_empty() && order_ids.into_iter().any(|order_id| list.contains_key(order_id))
+    }
+
     /// Wakes those who wait for any of these orders.
     pub fn wake(&self, order_ids: impl IntoIterator<Item = Uuid>) {
         let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,6 +78,7 @@ mod tests {
         let (wakes, ids) = (Wakes::default(), [Uuid::now_v7(), Uuid::now_v7()]);
         let waiting = wakes.wait_for(&ids);
         let other = wakes.wait_for(&ids[..1]);
+        assert!(wakes.is_awaited(&ids[..1]) && !wakes.is_awaited(&[Uuid::now_v7()]));
         wakes.wake([ids[1]]);
         waiting.woken().await;
         drop(waiting);

@@ -28,6 +28,7 @@ pub mod filter;
 pub mod follow;
 pub mod goodwill;
 pub mod inquiry;
+pub mod hold;
 pub mod line;
 pub mod name;
 pub mod ops;

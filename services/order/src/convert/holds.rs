@@ -3,8 +3,8 @@
 use crate::convert::money;
 use crate::convert::orders::hold;
 use crate::error::Error;
+use crate::hold::{HeldOrder, HoldFilter};
 use crate::name::order_number;
-use crate::store::hold::{HeldOrder, HoldFilter};
 use pesan_api::order::v1 as pb;
 use pesan_grpc::{Violations, page};
 use uuid::Uuid;

@@ -1,10 +1,9 @@
 //! Holds and rejections.
 
 use crate::error::Error;
+use crate::hold::{HeldOrder, HoldFilter};
 use crate::order::{Hold, Rejection};
 use crate::store::{currency, small, stored_enum};
-use pesan_money::Currency;
-use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
@@ -65,44 +64,6 @@ fn hold(row: &PgRow) -> Result<Hold, Error> {
         rule: row.try_get(8)?,
         due_at: row.try_get(9)?,
     })
-}
-
-/// What a work list is limited to; empty: not at all.
-#[derive(Clone, Debug, Default)]
-pub struct HoldFilter {
-    /// Who has to decide.
-    pub owner: String,
-    /// For programs.
-    pub reason: String,
-    /// The rule that placed it.
-    pub rule: String,
-    /// Where the order came from.
-    pub channel: String,
-}
-
-/// A hold with what its owner wants to know of the order.
-#[derive(Clone, Debug)]
-pub struct HeldOrder {
-    /// The hold.
-    pub hold: Hold,
-    /// The order.
-    pub order_id: Uuid,
-    /// N of "SO-N".
-    pub number: i64,
-    /// Where it came from.
-    pub channel: String,
-    /// Its id there; empty if none.
-    pub external_id: String,
-    /// None for a guest.
-    pub customer_id: Option<Uuid>,
-    /// Empty for a guest.
-    pub customer_name: String,
-    /// Of the total.
-    pub currency: Currency,
-    /// gross − discounts + tax.
-    pub total: Decimal,
-    /// All holds of the order.
-    pub holds: i32,
 }
 
 /// Up to `limit` holds after one, oldest first.

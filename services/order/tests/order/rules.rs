@@ -91,6 +91,10 @@ async fn rules_hold_tag_route_and_refuse_new_orders(pool: PgPool) {
     let confirmed: OrderConfirmed = suite.fact(&routed.id).await;
     assert_eq!(confirmed.fulfilment_policy(), FulfilmentPolicy::StraightThrough);
 
+    let demands = suite.peers.inventory.calls.lock().unwrap().concat();
+    let demand = demands.iter().find(|demand| demand.order_id == routed.id).unwrap();
+    assert_eq!(demand.preferred_location_id, location);
+
     let held = suite.place(order(&[("TEA", 21)])).await;
     assert_eq!(held.state(), OrderState::OnHold);
     let reasons: Vec<_> = held.holds.iter().map(|hold| (hold.reason.as_str(), hold.rule.as_str())).collect();

@@ -85,6 +85,9 @@ impl Changer {
         let events: Vec<NewEvent> =
             events.into_iter().map(|event| event.of_journey(order_id).in_trace(trace.as_deref())).collect();
         store::order::write(&mut tx, &[&changed.head]).await?;
+        if changed.head.standing.holds > 0 {
+            store::hold::review_orders(&mut tx, &[order_id], now).await?;
+        }
         pesan_feed::append(&mut tx, &events).await?;
         let response = pb::CommitChangeResponse {
             order: Some(whole_order(&mut tx, order_id).await?),

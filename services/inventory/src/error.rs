@@ -82,6 +82,39 @@ pub enum Error {
     // The backorder queue.
     #[error("nothing of the order {0} waits for stock")]
     NothingWaits(Uuid),
+    // Supply: purchase orders, transfers, counts, planning.
+    #[error("there is no supplier with the code {0:?}")]
+    SupplierNotFound(String),
+    /// By the path of the field.
+    #[error("{0}: no such supplier; create it first")]
+    UnknownSupplier(&'static str),
+    #[error("there is no purchase order {0:?}")]
+    PurchaseOrderNotFound(String),
+    #[error("there is no transfer {0:?}")]
+    TransferNotFound(String),
+    #[error("there is no count {0:?}")]
+    CountNotFound(String),
+    #[error("{what} is {is}")]
+    WrongState { what: &'static str, is: &'static str },
+    #[error("somebody else changed it: it is at version {is}; read it again")]
+    VersionConflict { is: i64 },
+    #[error("{0}: there is no such line")]
+    UnknownLine(String),
+    #[error("{0}: the supplier offers no price; name one")]
+    NoPrice(String),
+    #[error("{0}: needed where goods are damaged or missing, or more came than was expected")]
+    ReasonNeeded(String),
+    #[error("{field}: must be at most {most}")]
+    OverDelivery { field: String, most: i64 },
+    #[error("the location has more than {0} items; name those to be counted")]
+    CountTooLarge(usize),
+    #[error("the location has no stock to be counted; name the items")]
+    NothingToCount,
+    #[error("{0} items are not counted yet")]
+    CountIncomplete(usize),
+    /// What is wrong with one line of a document, by its path.
+    #[error("{path}: {error}")]
+    At { path: String, error: Box<Error> },
     /// With the fields that differ.
     #[error("the request id was used for another request, which differs in {}", .0.join(", "))]
     RequestIdReused(Vec<String>),
@@ -163,6 +196,21 @@ impl Error {
             Self::BarcodeInUse(_) => (Code::FailedPrecondition, "BARCODE_IN_USE"),
             Self::BarcodeNotFound(_) => (Code::NotFound, "BARCODE_NOT_FOUND"),
             Self::NothingWaits(_) => (Code::FailedPrecondition, "NOTHING_WAITS"),
+            Self::SupplierNotFound(_) => (Code::NotFound, "SUPPLIER_NOT_FOUND"),
+            Self::UnknownSupplier(_) => (Code::NotFound, "UNKNOWN_SUPPLIER"),
+            Self::PurchaseOrderNotFound(_) => (Code::NotFound, "PURCHASE_ORDER_NOT_FOUND"),
+            Self::TransferNotFound(_) => (Code::NotFound, "TRANSFER_NOT_FOUND"),
+            Self::CountNotFound(_) => (Code::NotFound, "COUNT_NOT_FOUND"),
+            Self::WrongState { .. } => (Code::FailedPrecondition, "WRONG_STATE"),
+            Self::VersionConflict { .. } => (Code::Aborted, "VERSION_CONFLICT"),
+            Self::UnknownLine(_) => (Code::NotFound, "UNKNOWN_LINE"),
+            Self::NoPrice(_) => (Code::FailedPrecondition, "NO_PRICE"),
+            Self::ReasonNeeded(_) => (Code::InvalidArgument, "REASON_NEEDED"),
+            Self::OverDelivery { .. } => (Code::FailedPrecondition, "OVER_DELIVERY"),
+            Self::CountTooLarge(_) => (Code::FailedPrecondition, "COUNT_TOO_LARGE"),
+            Self::NothingToCount => (Code::FailedPrecondition, "NOTHING_TO_COUNT"),
+            Self::CountIncomplete(_) => (Code::FailedPrecondition, "COUNT_INCOMPLETE"),
+            Self::At { error, .. } => error.code_and_reason(),
             Self::RequestIdReused(_) => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
             Self::Busy => (Code::ResourceExhausted, "BUSY"),
             Self::Stopping => (Code::Unavailable, "STOPPING"),
@@ -205,6 +253,18 @@ impl Error {
             Self::NotAWholeUnit => at("quantity"),
             Self::BarcodeInUse(_) => at("units"),
             Self::RequestIdReused(_) => at("request_id"),
+            Self::UnknownSupplier(field) => at(field),
+            Self::UnknownLine(field) | Self::NoPrice(field) | Self::ReasonNeeded(field) => at(field),
+            Self::OverDelivery { field, .. } | Self::At { path: field, .. } => at(field),
+            Self::SupplierNotFound(_)
+            | Self::PurchaseOrderNotFound(_)
+            | Self::TransferNotFound(_)
+            | Self::CountNotFound(_)
+            | Self::WrongState { .. }
+            | Self::VersionConflict { .. }
+            | Self::CountTooLarge(_)
+            | Self::NothingToCount
+            | Self::CountIncomplete(_) => Vec::new(),
             Self::ItemInUse(_) => at("kind"),
             Self::ItemNotFound(_)
             | Self::LotNotFound(_)

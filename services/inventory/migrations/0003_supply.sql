@@ -65,8 +65,6 @@ create table purchase_order (
     constraint purchase_order_stage_known check (stage between 1 and 4),
     constraint purchase_order_tolerance_bounded check (over_percent between 0 and 100)
 ) with (fillfactor = 80);
--- For those that are still open, of all that ever were.
-create index purchase_order_open on purchase_order (number) where stage in (1, 2);
 
 create table purchase_order_line (
     purchase_order uuid    not null references purchase_order (id),
@@ -131,7 +129,7 @@ create table transfer (
     constraint transfer_goes_elsewhere check (source <> destination)
 ) with (fillfactor = 80);
 -- For what is planned to leave.
-create index transfer_open on transfer (number) where stage in (1, 2);
+create index transfer_planned on transfer (number) where stage = 1;
 
 create table transfer_line (
     transfer  uuid    not null references transfer (id),

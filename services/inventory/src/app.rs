@@ -4,15 +4,22 @@ use crate::config::Config;
 use crate::follow::{FollowFulfilment, FollowOrder};
 use crate::ops::expire::CaughtUp;
 use crate::ops::{Inventory, expire, expire_lots, fill, reserve};
-use crate::rpc::{ItemRpc, LotRpc, ProofRpc, ReservationRpc, SourcingRpc, StockRpc, ValuationRpc};
+use crate::rpc::{
+    CountRpc, ItemRpc, LotRpc, PlanningRpc, ProofRpc, ReservationRpc, SourcingRpc, StockRpc, SupplyRpc, TransferRpc,
+    ValuationRpc,
+};
 use anyhow::Context as _;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
+use pesan_api::inventory::v1::count_service_server::CountServiceServer;
 use pesan_api::inventory::v1::item_service_server::ItemServiceServer;
 use pesan_api::inventory::v1::lot_service_server::LotServiceServer;
 use pesan_api::inventory::v1::reservation_service_server::ReservationServiceServer;
 use pesan_api::inventory::v1::sourcing_service_server::SourcingServiceServer;
 use pesan_api::inventory::v1::stock_service_server::StockServiceServer;
 use pesan_api::inventory::v1::valuation_service_server::ValuationServiceServer;
+use pesan_api::inventory::v1::planning_service_server::PlanningServiceServer;
+use pesan_api::inventory::v1::supply_service_server::SupplyServiceServer;
+use pesan_api::inventory::v1::transfer_service_server::TransferServiceServer;
 use pesan_api::proof::v1::proof_service_server::ProofServiceServer;
 use pesan_feed::{Feed, Follower, FollowerOptions};
 use pesan_grpc::channel;
@@ -180,6 +187,10 @@ fn server(config: &Config, listener: TcpListener, inventory: &Inventory) -> anyh
     let sourcing = SourcingServiceServer::new(SourcingRpc::new(inventory.clone()));
     let lots = LotServiceServer::new(LotRpc::new(inventory.clone()));
     let valuation = ValuationServiceServer::new(ValuationRpc::new(inventory.clone()));
+    let supply = SupplyServiceServer::new(SupplyRpc::new(inventory.clone()));
+    let transfers = TransferServiceServer::new(TransferRpc::new(inventory.clone()));
+    let counts = CountServiceServer::new(CountRpc::new(inventory.clone()));
+    let planning = PlanningServiceServer::new(PlanningRpc::new(inventory.clone()));
     let feed = FeedServiceServer::new(inventory.feed.clone());
     let proof = ProofServiceServer::new(ProofRpc::new(inventory.clone()));
     Ok(Server::new("inventory", listener, config.server)?
@@ -189,6 +200,10 @@ fn server(config: &Config, listener: TcpListener, inventory: &Inventory) -> anyh
         .add(sourcing.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(lots.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(valuation.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(supply.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(transfers.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(counts.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(planning.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(feed.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(proof.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)))
 }

@@ -162,7 +162,7 @@ impl Count {
     /// Makes sure that it can be decided, and is as the decider saw it.
     pub fn expect_decidable(&self, version: i64) -> Result<(), Error> {
         self.expect(Stage::Counted)?;
-        if self.version != version { Err(Error::VersionConflict { is: self.version }) } else { Ok(()) }
+        if self.version != version { Err(Error::VersionConflict(self.version)) } else { Ok(()) }
     }
 
     /// It is approved; the outcomes are set by whoever books them.
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(counted.lines.len(), 3, "what was found is added");
         assert!(counted.complete(AT).unwrap());
         assert!(counted.enter(&[]).is_err() && counted.complete(AT).is_err());
-        assert!(matches!(counted.expect_decidable(1), Err(Error::VersionConflict { is: 3 })));
+        assert!(matches!(counted.expect_decidable(1), Err(Error::VersionConflict(3))));
         counted.expect_decidable(3).unwrap();
         counted.reject("kim", true, AT);
         assert_eq!((counted.stage, counted.lines[0].entry), (Stage::Counting, None));

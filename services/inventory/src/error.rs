@@ -34,7 +34,7 @@ pub enum Error {
     UnknownComponent(Vec<String>),
     #[error("no decision is kept of this order: there was no choice, or nothing was reserved")]
     DecisionNotFound,
-    #[error("the rules were changed meanwhile: they are at version {0}")]
+    #[error("it was changed meanwhile and is at version {0}: read it again")]
     VersionConflict(i64),
     #[error("a service item has no stock")]
     NotStocked,
@@ -96,8 +96,6 @@ pub enum Error {
     CountNotFound(String),
     #[error("{what} is {is}")]
     WrongState { what: &'static str, is: &'static str },
-    #[error("somebody else changed it: it is at version {is}; read it again")]
-    VersionConflict { is: i64 },
     #[error("{0}: there is no such line")]
     UnknownLine(String),
     #[error("{0}: the supplier offers no price; name one")]
@@ -112,6 +110,8 @@ pub enum Error {
     NothingToCount,
     #[error("{0} items are not counted yet")]
     CountIncomplete(usize),
+    #[error("stock that is missing is promised to orders that are not confirmed yet; try again")]
+    Unsettled,
     /// What is wrong with one line of a document, by its path.
     #[error("{path}: {error}")]
     At { path: String, error: Box<Error> },
@@ -202,7 +202,6 @@ impl Error {
             Self::TransferNotFound(_) => (Code::NotFound, "TRANSFER_NOT_FOUND"),
             Self::CountNotFound(_) => (Code::NotFound, "COUNT_NOT_FOUND"),
             Self::WrongState { .. } => (Code::FailedPrecondition, "WRONG_STATE"),
-            Self::VersionConflict { .. } => (Code::Aborted, "VERSION_CONFLICT"),
             Self::UnknownLine(_) => (Code::NotFound, "UNKNOWN_LINE"),
             Self::NoPrice(_) => (Code::FailedPrecondition, "NO_PRICE"),
             Self::ReasonNeeded(_) => (Code::InvalidArgument, "REASON_NEEDED"),
@@ -210,6 +209,7 @@ impl Error {
             Self::CountTooLarge(_) => (Code::FailedPrecondition, "COUNT_TOO_LARGE"),
             Self::NothingToCount => (Code::FailedPrecondition, "NOTHING_TO_COUNT"),
             Self::CountIncomplete(_) => (Code::FailedPrecondition, "COUNT_INCOMPLETE"),
+            Self::Unsettled => (Code::FailedPrecondition, "UNSETTLED"),
             Self::At { error, .. } => error.code_and_reason(),
             Self::RequestIdReused(_) => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
             Self::Busy => (Code::ResourceExhausted, "BUSY"),
@@ -223,7 +223,13 @@ impl Error {
     fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Busy | Self::Stopping | Self::Contention | Self::Outdated | Self::NoLocation | Self::Database(_)
+            Self::Busy
+                | Self::Stopping
+                | Self::Contention
+                | Self::Outdated
+                | Self::NoLocation
+                | Self::Unsettled
+                | Self::Database(_)
         )
     }
 
@@ -261,9 +267,9 @@ impl Error {
             | Self::TransferNotFound(_)
             | Self::CountNotFound(_)
             | Self::WrongState { .. }
-            | Self::VersionConflict { .. }
             | Self::CountTooLarge(_)
             | Self::NothingToCount
+            | Self::Unsettled
             | Self::CountIncomplete(_) => Vec::new(),
             Self::ItemInUse(_) => at("kind"),
             Self::ItemNotFound(_)

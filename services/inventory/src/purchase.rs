@@ -149,7 +149,7 @@ impl PurchaseOrder {
     /// Makes sure that it can still be edited, and is as the editor saw it.
     pub fn edit(&self, version: i64) -> Result<(), Error> {
         self.expect(&[Stage::Draft])?;
-        if self.version != version { Err(Error::VersionConflict { is: self.version }) } else { Ok(()) }
+        if self.version != version { Err(Error::VersionConflict(self.version)) } else { Ok(()) }
     }
 
     /// It goes out. Lines that do not say when they are expected come a lead time later.
@@ -175,7 +175,8 @@ impl PurchaseOrder {
             let came = arrival.received + arrival.damaged;
             let over = (came - line.expected()).max(0).min(came);
             // What was dropped may come after all, and counts against the whole of what was ordered.
-            let most = line.quantity + line.quantity / 100 * i64::from(self.over_percent)
+            let most = line.quantity
+                + line.quantity / 100 * i64::from(self.over_percent)
                 + line.quantity % 100 * i64::from(self.over_percent) / 100;
             if line.received + came > most {
                 let left = (most - line.received).max(0);
@@ -312,7 +313,7 @@ mod tests {
             assert_eq!(in_stage(stage).cancel("x".into(), AT).is_ok(), cancel, "{stage:?}");
             assert_eq!(Stage::from_code(stage.code()), Some(stage));
         }
-        assert!(matches!(draft(&[1], 0).edit(2), Err(Error::VersionConflict { is: 1 })));
+        assert!(matches!(draft(&[1], 0).edit(2), Err(Error::VersionConflict(1))));
     }
 
     #[test]
@@ -329,10 +330,7 @@ mod tests {
         // One more than was still expected is within the ten percent, and must be explained.
         assert!(matches!(order.receive(&[arrival(1, 4, 0, 0, "")], AT), Err(Error::ReasonNeeded(_))));
         let mut again = order.clone();
-        assert!(matches!(
-            again.receive(&[arrival(1, 5, 0, 0, "MORE")], AT),
-            Err(Error::OverDelivery { most: 4, .. })
-        ));
+        assert!(matches!(again.receive(&[arrival(1, 5, 0, 0, "MORE")], AT), Err(Error::OverDelivery { most: 4, .. })));
         assert_eq!(order.receive(&[arrival(1, 4, 0, 0, "MORE")], AT).unwrap()[0].over, 1);
         assert!(matches!(order.receive(&[arrival(7, 1, 0, 0, "")], AT), Err(Error::UnknownLine(_))));
         order.receive(&[arrival(2, 2, 0, 3, "SHORT_SHIPPED")], AT).unwrap();

@@ -94,9 +94,15 @@ mod tests {
 
     #[test]
     fn whole_packs_and_never_below_the_minimum() {
-        for (quantity, min, pack, ordered) in
-            [(0, 10, 6, 0), (-5, 1, 1, 0), (1, 1, 1, 1), (1, 10, 6, 12), (12, 10, 6, 12), (13, 10, 6, 18), (7, 50, 1, 50)]
-        {
+        for (quantity, min, pack, ordered) in [
+            (0, 10, 6, 0),
+            (-5, 1, 1, 0),
+            (1, 1, 1, 1),
+            (1, 10, 6, 12),
+            (12, 10, 6, 12),
+            (13, 10, 6, 18),
+            (7, 50, 1, 50),
+        ] {
             assert_eq!(in_packs(quantity, min, pack), ordered, "{quantity} {min} {pack}");
         }
     }

@@ -1,11 +1,15 @@
 //! Protos to domain and back.
 
+pub mod count;
 pub mod facts;
 pub mod item;
 pub mod promise;
+pub mod planning;
+pub mod purchase;
 pub mod reservation;
 pub mod sourcing;
 pub mod stock;
+pub mod transfer;
 
 use pesan_api::r#type::v1::Money as PbMoney;
 use pesan_grpc::Violations;

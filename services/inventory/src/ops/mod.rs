@@ -1,6 +1,7 @@
 //! The use cases, one file each: lock, decide, write, publish.
 
 pub mod amend;
+pub mod count;
 pub mod expire;
 pub mod expire_lots;
 pub mod fill;
@@ -10,13 +11,18 @@ pub mod keep_back;
 pub mod look;
 pub mod move_stock;
 pub mod promise;
+mod once;
+pub mod plan;
 pub mod prove;
+pub mod purchase;
 pub mod reserve;
 pub mod source;
 pub mod sourcing;
 pub mod trace;
 mod tracked;
 pub mod units;
+pub mod suppliers;
+pub mod transfer;
 pub mod upsert;
 pub mod value;
 
@@ -166,6 +172,17 @@ impl Inventory {
             self.remember().add_locations(locations);
         }
         Ok(())
+    }
+
+    /// A stocked item that [`Inventory::learn_skus`] was asked for; `path` names the field that names it.
+    fn stocked_item(&self, sku: &str, path: &str) -> Result<ItemId, Error> {
+        let known = self.known();
+        let wrong = match known.item(sku) {
+            Some(item) if item.is_stocked() => return Ok(item.id),
+            Some(_) => Error::NotStocked,
+            None => Error::UnknownSku(vec![path.to_owned()]),
+        };
+        Err(Error::At { path: path.to_owned(), error: Box::new(wrong) })
     }
 
     /// Makes sure that these locations are remembered, as far as they exist.

@@ -13,6 +13,7 @@ pub const PAGE: i64 = 500;
 pub async fn check(inventory: &Inventory) -> Result<CheckInvariantsResponse, Error> {
     let mut tx = store::begin_proof(&inventory.pool).await?;
     let mut results = store::proof::check(&mut tx).await?;
+    results.extend(store::proof_supply::check(&mut tx).await?);
     results.push(pesan_feed::check_contiguous(&mut tx).await?);
     let followers = pesan_feed::cursors(&mut tx).await?;
     tx.commit().await?;

@@ -96,7 +96,11 @@ mod tests {
         assert_eq!(column(&plan, |r| r.planned_receipts), [0, 20, 0, 0, 40, 20]);
         assert_eq!(column(&plan, |r| r.projected), [25, 25, 35, 35, 25, 20]);
         assert_eq!(column(&plan, |r| r.planned_releases), [20, 0, 40, 20, 0, 0]);
-        assert_eq!(column(&plan, |r| r.overdue_releases), [20, 0, 0, 0, 0, 0], "it should have been ordered a bucket ago");
+        assert_eq!(
+            column(&plan, |r| r.overdue_releases),
+            [20, 0, 0, 0, 0, 0],
+            "it should have been ordered a bucket ago"
+        );
     }
 
     #[test]

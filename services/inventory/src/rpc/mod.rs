@@ -1,22 +1,32 @@
 //! The gRPC services: parse, call, convert.
 
+mod count;
 mod item;
 mod lot;
+mod planning;
 mod proof;
 mod reservation;
 mod sourcing;
 mod stock;
 mod valuation;
+mod supply;
+mod transfer;
 
+pub use count::CountRpc;
 pub use item::ItemRpc;
 pub use lot::LotRpc;
+pub use planning::PlanningRpc;
 pub use proof::ProofRpc;
 pub use reservation::ReservationRpc;
 pub use sourcing::SourcingRpc;
 pub use stock::StockRpc;
 pub use valuation::ValuationRpc;
+pub use supply::SupplyRpc;
+pub use transfer::TransferRpc;
 
-use pesan_grpc::{Violations, refuse};
+use pesan_grpc::idempotency::Claim;
+use pesan_grpc::{Violations, page, refuse};
+use prost::Message;
 use tonic::Status;
 
 /// Refuses a list that is longer than `most`.
@@ -37,4 +47,20 @@ fn cut<T>(rows: &mut Vec<T>, size: i64) -> bool {
     let more = rows.len() > size;
     rows.truncate(size);
     more
+}
+
+/// The claim of a request's id; `method` is the full name of the request's message.
+fn writing<M: Message>(violations: &mut Violations, method: &'static str, request_id: &str, request: &M) -> Claim {
+    Claim { request_id: violations.uuid("request_id", request_id), method, body: request.encode_to_vec() }
+}
+
+/// The size of a page of documents, 1 to 200, and the number that it begins before.
+fn before(violations: &mut Violations, size: i32, token: &str) -> (i64, Option<i64>) {
+    let size = if size == 0 { 50 } else { i64::from(violations.within("page_size", size, 1, 200)) };
+    let key = page::key(violations, token, 1);
+    let before = key.as_deref().and_then(|key| key.first()).map(|text| text.parse());
+    if let Some(Err(_)) = before {
+        violations.add("page_token", "must come from the answer to the same request");
+    }
+    (size, before.and_then(Result::ok))
 }

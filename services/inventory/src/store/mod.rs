@@ -3,6 +3,7 @@
 pub mod capacity;
 pub mod change;
 pub mod cost;
+pub mod count;
 pub mod digest;
 pub mod item;
 pub mod kit;
@@ -10,13 +11,18 @@ pub mod location;
 pub mod lot;
 pub mod movement;
 pub mod network;
+pub mod planning;
 pub mod proof;
+pub mod proof_supply;
+pub mod purchase;
 pub mod reservation;
 pub mod sourcing;
 pub mod stock;
+pub mod supplier;
 pub mod supply;
 pub mod unit;
 pub mod value;
+pub mod transfer;
 
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;

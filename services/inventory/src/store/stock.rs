@@ -41,6 +41,19 @@ pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<Bo
     })))
 }
 
+/// What is on hand and reserved of some items at a location, as it is now and not locked.
+pub async fn at(conn: &mut PgConnection, location: LocationId, items: &[ItemId]) -> sqlx::Result<Vec<(ItemId, Level)>> {
+    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
+    let rows: Vec<(i64, i64, i64)> =
+        sqlx::query_as("select item, on_hand, reserved from stock where location = $1 and item = any($2)")
+            .bind(location.0)
+            .bind(ids)
+            .fetch_all(conn)
+            .await?;
+    let level = |(item, on_hand, reserved)| (ItemId(item), Level { on_hand, reserved, ..Level::default() });
+    Ok(rows.into_iter().map(level).collect())
+}
+
 /// All that is free of some items, wherever it is, locked in key order, and the version of the network; none where
 /// there is no shelf.
 pub async fn lock_free(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<(Vec<(ItemId, Shelf)>, Option<i64>)> {

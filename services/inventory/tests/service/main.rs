@@ -4,6 +4,7 @@
 
 mod backorders;
 mod buckets;
+mod counts;
 mod expiry;
 mod goods;
 mod items;
@@ -11,7 +12,10 @@ mod kits;
 mod locations;
 mod lots;
 mod promising;
+mod planning;
+mod promised_over_time;
 mod proof;
+mod purchasing;
 mod releases;
 mod reserving;
 mod sourcing;
@@ -19,3 +23,4 @@ mod stock;
 mod testing;
 mod units;
 mod valuation;
+mod transfers;

@@ -4,12 +4,16 @@ use pesan_api::feed::v1 as feed;
 use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::feed::v1::feed_service_server::{FeedService, FeedServiceServer};
 use pesan_api::inventory::v1 as pb;
+use pesan_api::inventory::v1::count_service_client::CountServiceClient;
 use pesan_api::inventory::v1::item_service_client::ItemServiceClient;
 use pesan_api::inventory::v1::lot_service_client::LotServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::inventory::v1::sourcing_service_client::SourcingServiceClient;
 use pesan_api::inventory::v1::stock_service_client::StockServiceClient;
 use pesan_api::inventory::v1::valuation_service_client::ValuationServiceClient;
+use pesan_api::inventory::v1::planning_service_client::PlanningServiceClient;
+use pesan_api::inventory::v1::supply_service_client::SupplyServiceClient;
+use pesan_api::inventory::v1::transfer_service_client::TransferServiceClient;
 use pesan_api::proof::v1 as proof;
 use pesan_api::proof::v1::proof_service_client::ProofServiceClient;
 use pesan_api::r#type::v1::{Money, Problem};
@@ -44,6 +48,10 @@ pub struct Service {
     pub sourcing: SourcingServiceClient<Channel>,
     pub lots: LotServiceClient<Channel>,
     pub valuation: ValuationServiceClient<Channel>,
+    pub supply: SupplyServiceClient<Channel>,
+    pub transfers: TransferServiceClient<Channel>,
+    pub counts: CountServiceClient<Channel>,
+    pub planning: PlanningServiceClient<Channel>,
     pub feed: FeedServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
     pub orders: FakeFeed,
@@ -76,6 +84,10 @@ pub async fn start(pool: &PgPool) -> Service {
         sourcing: SourcingServiceClient::new(channel.clone()),
         lots: LotServiceClient::new(channel.clone()),
         valuation: ValuationServiceClient::new(channel.clone()),
+        supply: SupplyServiceClient::new(channel.clone()),
+        transfers: TransferServiceClient::new(channel.clone()),
+        counts: CountServiceClient::new(channel.clone()),
+        planning: PlanningServiceClient::new(channel.clone()),
         feed: FeedServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel),
         orders,

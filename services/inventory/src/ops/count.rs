@@ -1,0 +1,418 @@
+//! Cycle counts: begun, entered, and, approved, booked.
+//!
+//! What is missing of reserved stock makes orders fall short, and orders must be locked before anything is written. So
+//! who would fall short is looked up first without locks; their orders and the stock are locked, and where that turns
+//! out not to be enough any more, it is looked up again.
+
+use super::move_stock::{Books, Cost, Entry as Booking};
+use super::{Inventory, insist, once};
+use crate::convert::count as shown;
+use crate::convert::facts;
+use crate::counting::{self, Count, Entry, Line, Outcome, Stage, THRESHOLD, Threshold};
+use crate::document::DocumentKind;
+use crate::error::Error;
+use crate::item::ItemId;
+use crate::location::LocationId;
+use crate::reservation::Reservation;
+use crate::stock::{Book, Level, Movement, MovementKind, StockKey};
+use crate::store;
+use crate::store::count::Holding;
+use pesan_api::inventory::v1 as pb;
+use pesan_feed::NewEvent;
+use pesan_grpc::Violations;
+use pesan_grpc::idempotency::Claim;
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, HashMap};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const KIND: DocumentKind = DocumentKind::Count;
+/// Most items of one count.
+pub const MOST_ITEMS: usize = 5_000;
+
+/// What is to be counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub location_id: Uuid,
+    /// Empty: everything the location has.
+    pub skus: Vec<String>,
+    pub threshold: Threshold,
+    pub note: String,
+}
+
+/// What was counted of an item; without a time: now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counted {
+    pub sku: String,
+    pub quantity: i64,
+    pub at: Option<OffsetDateTime>,
+}
+
+/// Begins a count.
+pub async fn create(inventory: &Inventory, claim: Claim, wanted: Wanted) -> Result<pb::Count, Error> {
+    inventory.learn_skus(wanted.skus.iter().map(String::as_str).collect()).await?;
+    inventory.learn_locations(vec![wanted.location_id]).await?;
+    insist(async || {
+        let location = inventory.known().location(wanted.location_id).ok_or(Error::UnknownLocation)?;
+        let mut tx = store::begin(&inventory.pool).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let items = items(inventory, &mut tx, location, &wanted.skus).await?;
+        // Whatever moves this stock later does so after the locks are gone, further down the ledger.
+        lock(&mut tx, location, &items).await?;
+        let line = |item: &ItemId| Line { item: *item, entry: None, outcome: Outcome::default() };
+        let mut count = Count {
+            id: Uuid::now_v7(),
+            number: 0,
+            location,
+            stage: Stage::Counting,
+            threshold: wanted.threshold,
+            note: wanted.note.clone(),
+            since: store::count::end_of_ledger(&mut tx).await?,
+            created_at: inventory.clock.now(),
+            counted_at: None,
+            decided_at: None,
+            decided_by: String::new(),
+            version: 1,
+            facts: 0,
+            lines: items.iter().map(line).collect(),
+        };
+        finish(inventory, tx, &claim, &mut count, &[]).await
+    })
+    .await
+}
+
+/// In key order, each once.
+async fn items(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    location: LocationId,
+    skus: &[String],
+) -> Result<Vec<ItemId>, Error> {
+    if skus.is_empty() {
+        let most = i64::try_from(MOST_ITEMS).unwrap_or(i64::MAX);
+        let items = store::count::items_at(conn, location, most + 1).await?;
+        return match items.len() {
+            0 => Err(Error::NothingToCount),
+            n if n > MOST_ITEMS => Err(Error::CountTooLarge(MOST_ITEMS)),
+            _ => Ok(items),
+        };
+    }
+    let resolved = skus.iter().enumerate().map(|(i, sku)| inventory.stocked_item(sku, &format!("skus[{i}]")));
+    let mut items = resolved.collect::<Result<Vec<ItemId>, Error>>()?;
+    items.sort_unstable();
+    items.dedup();
+    Ok(items)
+}
+
+/// `items` in key order.
+async fn lock(conn: &mut PgConnection, location: LocationId, items: &[ItemId]) -> Result<Book, Error> {
+    let keys: Vec<StockKey> = items.iter().map(|item| StockKey { item: *item, location }).collect();
+    store::stock::ensure(conn, &keys).await?;
+    Ok(store::stock::lock(conn, &keys).await?)
+}
+
+/// Enters quantities; a complete count within its threshold is approved at once.
+pub async fn enter(
+    inventory: &Inventory,
+    claim: Claim,
+    name: &str,
+    counted: Vec<Counted>,
+    complete: bool,
+) -> Result<pb::Count, Error> {
+    inventory.learn_skus(counted.iter().map(|entry| entry.sku.as_str()).collect()).await?;
+    let id = id(inventory, name).await?;
+    insist(async || {
+        let mut tx = store::begin(&inventory.pool).await?;
+        pesan_feed::lock(&mut tx, [id]).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let mut count = read(&mut tx, id, name).await?;
+        let entries = entries(inventory, &mut tx, &count, &counted).await?;
+        count.enter(&entries)?;
+        if count.lines.len() > MOST_ITEMS {
+            return Err(Error::CountTooLarge(MOST_ITEMS));
+        }
+        let now = inventory.clock.now();
+        let mut events = Vec::new();
+        if complete && count.complete(now)? {
+            let mut lines: Vec<ItemId> = differing(&count).map(|line| line.item).collect();
+            lines.sort_unstable();
+            let book = lock(&mut tx, count.location, &lines).await?;
+            let key = |item| StockKey { item, location: count.location };
+            let short = differing(&count).any(|line| settled(line, book.level(key(line.item))).short > 0);
+            if !short {
+                events = approved(inventory, &mut tx, &mut count, THRESHOLD, &[], &mut BTreeMap::new()).await?;
+            }
+        }
+        finish(inventory, tx, &claim, &mut count, &events).await
+    })
+    .await
+}
+
+/// What was counted, and what the books said at that moment.
+async fn entries(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    count: &Count,
+    counted: &[Counted],
+) -> Result<Vec<(ItemId, Entry)>, Error> {
+    let now = inventory.clock.now();
+    let mut violations = Violations::new();
+    let mut by_item: BTreeMap<ItemId, &Counted> = BTreeMap::new();
+    for (place, entry) in counted.iter().enumerate() {
+        let item = inventory.stocked_item(&entry.sku, &format!("entries[{place}].sku"))?;
+        if by_item.insert(item, entry).is_some() {
+            violations.add(format!("entries[{place}].sku"), "must be unique in the request");
+        }
+        if entry.at.is_some_and(|at| at < count.created_at) {
+            violations.add(format!("entries[{place}].counted_at"), "must not be before the count began");
+        }
+    }
+    violations.into_result(())?;
+    let items: Vec<ItemId> = by_item.keys().copied().collect();
+    let book = lock(conn, count.location, &items).await?;
+    let earlier: Vec<(ItemId, OffsetDateTime)> =
+        by_item.iter().filter_map(|(item, entry)| Some((*item, entry.at?))).collect();
+    let mut moved: HashMap<ItemId, i64> = HashMap::new();
+    if !earlier.is_empty() {
+        moved.extend(store::count::moved_since(conn, count.location, count.since, &earlier).await?);
+    }
+    let entry = |(item, entry): (&ItemId, &&Counted)| {
+        let on_hand = book.level(StockKey { item: *item, location: count.location }).on_hand;
+        let book = on_hand - moved.get(item).copied().unwrap_or(0);
+        (*item, Entry { counted: entry.quantity, at: entry.at.unwrap_or(now), book })
+    };
+    Ok(by_item.iter().map(entry).collect())
+}
+
+/// Books the differences of a count.
+pub async fn approve(
+    inventory: &Inventory,
+    claim: Claim,
+    name: &str,
+    version: i64,
+    by: String,
+) -> Result<pb::Count, Error> {
+    let id = id(inventory, name).await?;
+    let answer = insist(async || {
+        let losers = losers(inventory, id, name).await?;
+        let mut orders: Vec<Uuid> = losers.iter().map(|holding| holding.order_id).collect();
+        orders.sort_unstable();
+        orders.dedup();
+
+        let mut tx = store::begin(&inventory.pool).await?;
+        pesan_feed::lock(&mut tx, orders.iter().copied().chain([id])).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let mut count = read(&mut tx, id, name).await?;
+        count.expect_decidable(version)?;
+        let mut reservations = store::reservation::headers(&mut tx, &orders).await?;
+        store::reservation::read_parts(&mut tx, &mut reservations, &orders, None).await?;
+        let events = approved(inventory, &mut tx, &mut count, &by, &losers, &mut reservations).await?;
+        store::reservation::save(&mut tx, &reservations.values().collect::<Vec<_>>()).await?;
+        finish(inventory, tx, &claim, &mut count, &events).await
+    })
+    .await?;
+    inventory.filler.notify_one();
+    Ok(answer)
+}
+
+/// Who would fall short if the count were approved now: those who would be served last. No locks.
+async fn losers(inventory: &Inventory, id: Uuid, name: &str) -> Result<Vec<Holding>, Error> {
+    let mut conn = inventory.pool.acquire().await?;
+    let count = read(&mut conn, id, name).await?;
+    let items: Vec<ItemId> = differing(&count).map(|line| line.item).collect();
+    let levels: HashMap<ItemId, Level> =
+        store::stock::at(&mut conn, count.location, &items).await?.into_iter().collect();
+    let mut short: HashMap<StockKey, i64> = HashMap::new();
+    for line in differing(&count) {
+        let outcome = settled(line, levels.get(&line.item).copied().unwrap_or_default());
+        if outcome.short > 0 {
+            short.insert(StockKey { item: line.item, location: count.location }, outcome.short);
+        }
+    }
+    if short.is_empty() {
+        return Ok(Vec::new());
+    }
+    let holdings = store::count::holdings(&mut conn, &short.keys().copied().collect::<Vec<_>>()).await?;
+    let mut losers = Vec::new();
+    for holding in holdings {
+        if let Some(left) = short.get_mut(&holding.key).filter(|left| **left > 0) {
+            *left -= holding.reserved;
+            losers.push(holding);
+        }
+    }
+    if short.values().any(|left| *left > 0) {
+        return Err(Error::Unsettled);
+    }
+    Ok(losers)
+}
+
+fn differing(count: &Count) -> impl Iterator<Item = &Line> {
+    count.lines.iter().filter(|line| line.entry.is_some_and(|entry| entry.counted != entry.book))
+}
+
+fn settled(line: &Line, level: Level) -> Outcome {
+    line.entry.map(|entry| counting::settle(entry.counted - entry.book, level)).unwrap_or_default()
+}
+
+/// Books every difference. The orders of `losers` are locked, and their reservations read.
+async fn approved(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    count: &mut Count,
+    by: &str,
+    losers: &[Holding],
+    reservations: &mut BTreeMap<Uuid, Reservation>,
+) -> Result<Vec<NewEvent>, Error> {
+    let now = inventory.clock.now();
+    let mut keys: Vec<StockKey> =
+        differing(count).map(|line| StockKey { item: line.item, location: count.location }).collect();
+    keys.sort_unstable();
+    let mut books = Books::lock(conn, &keys).await?;
+    let items: Vec<ItemId> = count.lines.iter().map(|line| line.item).collect();
+    inventory.learn(conn, items, vec![count.location]).await?;
+    let reference = KIND.number(count.number);
+    let mut movements: Vec<(Uuid, i64)> = Vec::new();
+    let mut shortages: Vec<NewEvent> = Vec::new();
+    for line in &mut count.lines {
+        let key = StockKey { item: line.item, location: count.location };
+        line.outcome = settled(line, books.book.level(key));
+        if line.outcome.booked != 0 {
+            let entry = Booking {
+                key,
+                kind: MovementKind::Count,
+                quantity: line.outcome.booked,
+                damaged: 0,
+                reason: "COUNT",
+                reference: &reference,
+                cost: Cost::Average,
+                effective_at: now,
+            };
+            movements.push((books.enter(entry)?, line.item.0));
+        }
+        let mut left = line.outcome.short;
+        for holding in losers.iter().filter(|holding| holding.key == key) {
+            let Some(reservation) = reservations.get_mut(&holding.order_id).filter(|_| left > 0) else { continue };
+            let short = reservation.short_pick(holding.line_no, key.location, left, &mut books.book);
+            if short.quantity == 0 {
+                continue;
+            }
+            left -= short.quantity;
+            let value = books.costs.count(key.item, -short.quantity);
+            let id = Uuid::now_v7();
+            books.movements.push(Movement {
+                id,
+                key,
+                quantity: -short.quantity,
+                damaged: 0,
+                quality_hold: 0,
+                kind: MovementKind::ShortPick,
+                reason: reference.clone(),
+                reference: holding.order_id.to_string(),
+                unit_cost: books.costs.unit_cost(key.item),
+                value,
+                effective_at: now,
+            });
+            movements.push((id, line.item.0));
+            let order_id = holding.order_id;
+            let version = reservation.next_version();
+            let fact = facts::shortage(&inventory.known(), order_id, holding.line_no, key.item, key.location, short);
+            shortages.push(NewEvent::new(order_id, version, &fact, now).of_journey(order_id));
+        }
+        if left > 0 {
+            return Err(Error::Contention); // others hold it by now: look again
+        }
+    }
+    let mut events = books.write(conn, inventory).await?;
+    store::supply::note_movements(conn, KIND, count.id, &movements).await?;
+    events.extend(shortages);
+    count.approve(by, now);
+    count.facts += 1;
+    events.push(NewEvent::new(count.id, count.facts, &shown::counted(&inventory.known(), count), now));
+    Ok(events)
+}
+
+/// Books nothing: the count is over, or done again.
+pub async fn reject(
+    inventory: &Inventory,
+    claim: Claim,
+    name: &str,
+    version: i64,
+    by: String,
+    recount: bool,
+) -> Result<pb::Count, Error> {
+    let id = id(inventory, name).await?;
+    insist(async || {
+        let mut tx = store::begin(&inventory.pool).await?;
+        pesan_feed::lock(&mut tx, [id]).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let mut count = read(&mut tx, id, name).await?;
+        count.expect_decidable(version)?;
+        count.reject(&by, recount, inventory.clock.now());
+        finish(inventory, tx, &claim, &mut count, &[]).await
+    })
+    .await
+}
+
+/// A count.
+pub async fn get(inventory: &Inventory, name: &str) -> Result<pb::Count, Error> {
+    let id = id(inventory, name).await?;
+    let mut tx = store::begin_snapshot(&inventory.pool).await?;
+    let count = read(&mut tx, id, name).await?;
+    learn(inventory, &mut tx, &count).await?;
+    tx.commit().await?;
+    Ok(shown::count(&inventory.known(), &count))
+}
+
+/// Counts before a number, newest first, without their lines; one more than `size` where there are more.
+pub async fn list(
+    inventory: &Inventory,
+    before: Option<i64>,
+    stage: Option<Stage>,
+    location: Option<Uuid>,
+    size: i64,
+) -> Result<Vec<Count>, Error> {
+    let mut conn = inventory.pool.acquire().await?;
+    let counts = store::count::page(&mut conn, before, stage, location, size + 1).await?;
+    inventory.learn(&mut conn, Vec::new(), counts.iter().map(|count| count.location).collect()).await?;
+    Ok(counts)
+}
+
+async fn id(inventory: &Inventory, name: &str) -> Result<Uuid, Error> {
+    let not_found = || Error::CountNotFound(name.to_owned());
+    let mut conn = inventory.pool.acquire().await?;
+    let parsed = KIND.parse(name).ok_or_else(not_found)?;
+    store::count::id(&mut conn, parsed).await?.ok_or_else(not_found)
+}
+
+async fn read(conn: &mut PgConnection, id: Uuid, name: &str) -> Result<Count, Error> {
+    store::count::find(conn, id).await?.ok_or_else(|| Error::CountNotFound(name.to_owned()))
+}
+
+async fn learn(inventory: &Inventory, conn: &mut PgConnection, count: &Count) -> Result<(), Error> {
+    inventory.learn(conn, count.lines.iter().map(|line| line.item).collect(), vec![count.location]).await
+}
+
+async fn finish(
+    inventory: &Inventory,
+    mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
+    claim: &Claim,
+    count: &mut Count,
+    events: &[NewEvent],
+) -> Result<pb::Count, Error> {
+    store::count::save(&mut tx, count).await?;
+    learn(inventory, &mut tx, count).await?;
+    let answer = shown::count(&inventory.known(), count);
+    once::keep(&mut tx, claim, &answer).await?;
+    pesan_feed::append(&mut tx, events).await?;
+    tx.commit().await?;
+    inventory.feed.wake();
+    Ok(answer)
+}

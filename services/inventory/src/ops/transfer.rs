@@ -1,0 +1,295 @@
+//! Transfers: planned, shipped, received. What is on its way is kept in `supply` in the same transaction as the change.
+
+use super::move_stock::{Books, Cost, Entry};
+use super::{Inventory, insist, once};
+use crate::convert::transfer as shown;
+use crate::document::DocumentKind;
+use crate::error::Error;
+use crate::item::ItemId;
+use crate::location::LocationId;
+use crate::stock::{MovementKind, StockKey};
+use crate::store;
+use crate::store::supply::Coming;
+use crate::transfer::{Arrival, Line, Stage, Transfer};
+use pesan_api::inventory::v1 as pb;
+use pesan_feed::NewEvent;
+use pesan_grpc::idempotency::Claim;
+use prost::{Message, Name};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const KIND: DocumentKind = DocumentKind::Transfer;
+
+/// What a transfer is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub source: Uuid,
+    pub destination: Uuid,
+    /// Line number, sku, quantity.
+    pub lines: Vec<(i32, String, i64)>,
+    pub reference: String,
+    pub ship_at: OffsetDateTime,
+    pub expected_at: OffsetDateTime,
+}
+
+/// Plans a transfer: nothing moves yet.
+pub async fn create(inventory: &Inventory, claim: Claim, plan: Plan) -> Result<pb::Transfer, Error> {
+    inventory.learn_skus(plan.lines.iter().map(|(_, sku, _)| sku.as_str()).collect()).await?;
+    inventory.learn_locations(vec![plan.source, plan.destination]).await?;
+    insist(async || {
+        let mut tx = store::begin(&inventory.pool).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let mut transfer = resolve(inventory, &plan)?;
+        store::transfer::save(&mut tx, &mut transfer).await?;
+        let answer = shown::transfer(&inventory.known(), &transfer);
+        once::keep(&mut tx, &claim, &answer).await?;
+        tx.commit().await?;
+        Ok(answer)
+    })
+    .await
+}
+
+fn resolve(inventory: &Inventory, plan: &Plan) -> Result<Transfer, Error> {
+    let location = |id: Uuid, path: &str| {
+        let unknown = || Error::At { path: path.to_owned(), error: Box::new(Error::UnknownLocation) };
+        inventory.known().location(id).ok_or_else(unknown)
+    };
+    let mut lines = Vec::with_capacity(plan.lines.len());
+    for (place, (line_no, sku, quantity)) in plan.lines.iter().enumerate() {
+        let item = inventory.stocked_item(sku, &format!("lines[{place}].sku"))?;
+        let (line_no, quantity) = (*line_no, *quantity);
+        lines.push(Line { line_no, item, quantity, shipped: 0, received: 0, damaged: 0, lost: 0, unit_cost: None });
+    }
+    lines.sort_by_key(|line| line.line_no);
+    Ok(Transfer {
+        id: Uuid::now_v7(),
+        number: 0,
+        source: location(plan.source, "source_location_id")?,
+        destination: location(plan.destination, "destination_location_id")?,
+        stage: Stage::Planned,
+        reference: plan.reference.clone(),
+        ship_at: plan.ship_at,
+        expected_at: plan.expected_at,
+        created_at: inventory.clock.now(),
+        shipped_at: None,
+        closed_at: None,
+        version: 1,
+        facts: 0,
+        lines,
+    })
+}
+
+/// The goods leave their source.
+pub async fn ship(
+    inventory: &Inventory,
+    claim: Claim,
+    name: &str,
+    quantities: Vec<(i32, i64)>,
+    at: OffsetDateTime,
+) -> Result<pb::Transfer, Error> {
+    let id = id(inventory, name).await?;
+    insist(async || {
+        let mut tx = store::begin(&inventory.pool).await?;
+        pesan_feed::lock(&mut tx, [id]).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let mut transfer = read(&mut tx, id, name).await?;
+        transfer.ship(&quantities, at)?;
+        learn(inventory, &mut tx, &transfer).await?;
+        // So that what is on its way is shown where nothing ever stood.
+        store::stock::ensure(&mut tx, &keys(&transfer, transfer.destination)).await?;
+        let mut books = Books::lock(&mut tx, &keys(&transfer, transfer.source)).await?;
+        let reference = KIND.number(transfer.number);
+        let mut movements = Vec::with_capacity(transfer.lines.len());
+        for line in transfer.lines.iter_mut().filter(|line| line.shipped > 0) {
+            line.unit_cost = books.costs.unit_cost(line.item);
+            let entry = Entry {
+                key: StockKey { item: line.item, location: transfer.source },
+                kind: MovementKind::TransferOut,
+                quantity: -line.shipped,
+                damaged: 0,
+                reason: "",
+                reference: &reference,
+                cost: Cost::Average,
+                effective_at: at,
+            };
+            movements.push((enter(&mut books, line.line_no, entry)?, i64::from(line.line_no)));
+        }
+        let mut events = books.write(&mut tx, inventory).await?;
+        store::supply::note_movements(&mut tx, KIND, id, &movements).await?;
+        let fact = shown::shipped(&inventory.known(), &transfer);
+        events.push(tell(&mut transfer, &fact, at));
+        finish(inventory, tx, &claim, transfer, events).await
+    })
+    .await
+}
+
+/// Goods arrive at their destination, or are known to be lost.
+pub async fn receive(
+    inventory: &Inventory,
+    claim: Claim,
+    name: &str,
+    arrivals: Vec<Arrival>,
+    at: OffsetDateTime,
+) -> Result<pb::Transfer, Error> {
+    let id = id(inventory, name).await?;
+    let answer = insist(async || {
+        let mut tx = store::begin(&inventory.pool).await?;
+        pesan_feed::lock(&mut tx, [id]).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let mut transfer = read(&mut tx, id, name).await?;
+        transfer.receive(&arrivals, at)?;
+        learn(inventory, &mut tx, &transfer).await?;
+        let mut books = Books::lock(&mut tx, &keys(&transfer, transfer.destination)).await?;
+        let movements = arrive(&mut books, &transfer, &arrivals, at)?;
+        let mut events = books.write(&mut tx, inventory).await?;
+        store::supply::note_movements(&mut tx, KIND, id, &movements).await?;
+        let fact = shown::received(&inventory.known(), &transfer, &arrivals);
+        events.push(tell(&mut transfer, &fact, at));
+        finish(inventory, tx, &claim, transfer, events).await
+    })
+    .await?;
+    inventory.filler.notify_one();
+    Ok(answer)
+}
+
+/// Everything that left comes in; what was lost on the way is adjusted away at once, so that the ledger tells of it.
+fn arrive(
+    books: &mut Books,
+    transfer: &Transfer,
+    arrivals: &[Arrival],
+    at: OffsetDateTime,
+) -> Result<Vec<(Uuid, i64)>, Error> {
+    let reference = KIND.number(transfer.number);
+    let mut movements = Vec::with_capacity(arrivals.len());
+    for arrival in arrivals {
+        let Some(line) = transfer.lines.iter().find(|line| line.line_no == arrival.line_no) else { continue };
+        let entry = Entry {
+            key: StockKey { item: line.item, location: transfer.destination },
+            kind: MovementKind::TransferIn,
+            quantity: arrival.received + arrival.lost,
+            damaged: arrival.damaged,
+            reason: &arrival.reason,
+            reference: &reference,
+            cost: Cost::Carried(line.unit_cost),
+            effective_at: at,
+        };
+        if entry.quantity + entry.damaged == 0 {
+            continue;
+        }
+        movements.push((enter(books, line.line_no, entry.clone())?, i64::from(line.line_no)));
+        if arrival.lost > 0 {
+            let kind = MovementKind::Adjustment;
+            let gone = Entry { kind, quantity: -arrival.lost, damaged: 0, cost: Cost::Average, ..entry };
+            movements.push((enter(books, line.line_no, gone)?, i64::from(line.line_no)));
+        }
+    }
+    Ok(movements)
+}
+
+fn enter(books: &mut Books, line_no: i32, entry: Entry<'_>) -> Result<Uuid, Error> {
+    books.enter(entry).map_err(|error| Error::At { path: format!("line {line_no}"), error: Box::new(error) })
+}
+
+/// Gives up a plan.
+pub async fn cancel(inventory: &Inventory, claim: Claim, name: &str) -> Result<pb::Transfer, Error> {
+    let id = id(inventory, name).await?;
+    insist(async || {
+        let mut tx = store::begin(&inventory.pool).await?;
+        pesan_feed::lock(&mut tx, [id]).await?;
+        if let Some(answer) = once::answered(&mut tx, &claim).await? {
+            return Ok(answer);
+        }
+        let mut transfer = read(&mut tx, id, name).await?;
+        transfer.cancel(inventory.clock.now())?;
+        learn(inventory, &mut tx, &transfer).await?;
+        finish(inventory, tx, &claim, transfer, Vec::new()).await
+    })
+    .await
+}
+
+/// A transfer.
+pub async fn get(inventory: &Inventory, name: &str) -> Result<pb::Transfer, Error> {
+    let id = id(inventory, name).await?;
+    let mut tx = store::begin_snapshot(&inventory.pool).await?;
+    let transfer = read(&mut tx, id, name).await?;
+    learn(inventory, &mut tx, &transfer).await?;
+    tx.commit().await?;
+    Ok(shown::transfer(&inventory.known(), &transfer))
+}
+
+/// Transfers before a number, newest first; one more than `size` where there are more.
+pub async fn list(
+    inventory: &Inventory,
+    before: Option<i64>,
+    stage: Option<Stage>,
+    part_received: Option<bool>,
+    location: Option<Uuid>,
+    size: i64,
+) -> Result<Vec<Transfer>, Error> {
+    let mut conn = inventory.pool.acquire().await?;
+    let transfers = store::transfer::page(&mut conn, before, stage, part_received, location, size + 1).await?;
+    let items = transfers.iter().flat_map(|transfer| transfer.lines.iter().map(|line| line.item)).collect();
+    let locations = transfers.iter().flat_map(|transfer| [transfer.source, transfer.destination]).collect();
+    inventory.learn(&mut conn, items, locations).await?;
+    Ok(transfers)
+}
+
+async fn id(inventory: &Inventory, name: &str) -> Result<Uuid, Error> {
+    let not_found = || Error::TransferNotFound(name.to_owned());
+    let mut conn = inventory.pool.acquire().await?;
+    let parsed = KIND.parse(name).ok_or_else(not_found)?;
+    store::transfer::id(&mut conn, parsed).await?.ok_or_else(not_found)
+}
+
+async fn read(conn: &mut PgConnection, id: Uuid, name: &str) -> Result<Transfer, Error> {
+    store::transfer::find(conn, id).await?.ok_or_else(|| Error::TransferNotFound(name.to_owned()))
+}
+
+async fn learn(inventory: &Inventory, conn: &mut PgConnection, transfer: &Transfer) -> Result<(), Error> {
+    let items = transfer.lines.iter().map(|line| line.item).collect();
+    inventory.learn(conn, items, vec![transfer.source, transfer.destination]).await
+}
+
+/// In key order, each once.
+fn keys(transfer: &Transfer, location: LocationId) -> Vec<StockKey> {
+    let mut items: Vec<ItemId> = transfer.lines.iter().map(|line| line.item).collect();
+    items.sort_unstable();
+    items.dedup();
+    items.into_iter().map(|item| StockKey { item, location }).collect()
+}
+
+fn tell<M: Message + Name>(transfer: &mut Transfer, fact: &M, at: OffsetDateTime) -> NewEvent {
+    transfer.facts += 1;
+    NewEvent::new(transfer.id, transfer.facts, fact, at)
+}
+
+async fn finish(
+    inventory: &Inventory,
+    mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
+    claim: &Claim,
+    mut transfer: Transfer,
+    events: Vec<NewEvent>,
+) -> Result<pb::Transfer, Error> {
+    store::transfer::save(&mut tx, &mut transfer).await?;
+    let coming = transfer.lines.iter().map(|line| Coming {
+        line_no: line.line_no,
+        item: line.item,
+        location: transfer.destination,
+        expected_at: transfer.expected_at,
+        quantity: line.in_transfer(),
+    });
+    store::supply::write(&mut tx, KIND, transfer.id, transfer.number, &coming.collect::<Vec<_>>()).await?;
+    let answer = shown::transfer(&inventory.known(), &transfer);
+    once::keep(&mut tx, claim, &answer).await?;
+    pesan_feed::append(&mut tx, &events).await?;
+    tx.commit().await?;
+    inventory.feed.wake();
+    Ok(answer)
+}

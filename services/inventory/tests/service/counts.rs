@@ -1,0 +1,199 @@
+//! Cycle counts.
+
+use crate::purchasing::id;
+use crate::testing::{NOW, Service, backorder, item, receipt, start};
+use crate::transfers::plan;
+use pesan_api::inventory::v1 as pb;
+use pesan_api::order::v1 as order;
+use pesan_grpc::parse::to_timestamp;
+use pesan_grpc::refuse;
+use sqlx::PgPool;
+use std::time::Duration;
+use tonic::Status;
+
+fn entry(sku: &str, quantity: i64) -> pb::CountEntry {
+    pb::CountEntry { sku: sku.into(), quantity, counted_at: None }
+}
+
+impl Service {
+    async fn count(&mut self, location: &str, threshold: Option<pb::ApprovalThreshold>) -> pb::Count {
+        let request =
+            pb::CreateCountRequest { request_id: id(), location_id: location.into(), threshold, ..Default::default() };
+        self.counts.create_count(request).await.unwrap().into_inner().count.unwrap()
+    }
+
+    async fn enter(&mut self, name: &str, entries: Vec<pb::CountEntry>, complete: bool) -> Result<pb::Count, Status> {
+        let request = pb::EnterCountRequest { request_id: id(), name: name.into(), entries, complete };
+        Ok(self.counts.enter_count(request).await?.into_inner().count.unwrap())
+    }
+
+    async fn approve(&mut self, count: &pb::Count) -> Result<pb::Count, Status> {
+        let request = pb::ApproveCountRequest {
+            request_id: id(),
+            name: count.number.clone(),
+            version: count.version,
+            approved_by: "kim".into(),
+        };
+        Ok(self.counts.approve_count(request).await?.into_inner().count.unwrap())
+    }
+}
+
+impl Service {
+    /// A purchase order, a transfer and a count of what there is.
+    pub async fn with_documents(&mut self) {
+        let main = self.location("MAIN", 0).await;
+        let shop = self.location("SHOP", 1).await;
+        self.supplied(&[("MUG", 2)]).await;
+        self.bought(&main, &[("MUG", 5)]).await;
+        self.planned(plan(&main, &shop, &[("MUG", 1)])).await;
+        self.count(&main, None).await;
+    }
+}
+
+async fn confirmed(service: &mut Service, sku: &str, quantity: i64) -> String {
+    let demand = backorder(&[(sku, quantity)]);
+    service.reserve(&demand).await.unwrap();
+    let fact = order::OrderConfirmed { order_id: demand.order_id.clone(), ..Default::default() };
+    service.orders.tell(&demand.order_id, &[fact]).await;
+    demand.order_id
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_blind_count_books_the_difference_of_its_moment(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let location = service.stocked(&[("MUG", 20), ("CUP", 10)]).await;
+    service.upsert_items(vec![item("POT")]).await;
+    let count = service.count(&location, None).await;
+    assert_eq!((count.number.as_str(), count.state(), count.lines.len()), ("CC-000001", pb::CountState::Counting, 2));
+    let counting = service.enter("CC-000001", vec![entry("MUG", 18)], false).await.unwrap();
+    let mug = |count: &pb::Count| count.lines.iter().find(|line| line.sku == "MUG").unwrap().clone();
+    assert_eq!((mug(&counting).counted, mug(&counting).book), (Some(18), None), "counted blind");
+    let incomplete = service.enter("CC-000001", vec![], true).await.unwrap_err();
+    assert_eq!(refuse::reason(&incomplete), "COUNT_INCOMPLETE");
+
+    // Goods come after the counting, and before it is told of: the cups were counted an hour ago.
+    service.clock.advance(Duration::from_secs(3600));
+    service.receive("MUG", &location, 5).await;
+    service.receive("CUP", &location, 4).await;
+    let cups = pb::CountEntry { counted_at: Some(to_timestamp(NOW)), ..entry("CUP", 11) };
+    let counted = service.enter("CC-000001", vec![cups, entry("POT", 2)], true).await.unwrap();
+    assert_eq!(counted.state(), pb::CountState::Counted);
+    let shown: Vec<_> = counted.lines.iter().map(|line| (line.sku.as_str(), line.book, line.difference)).collect();
+    let expected = [("CUP", Some(10), Some(1)), ("MUG", Some(20), Some(-2)), ("POT", Some(0), Some(2))];
+    assert_eq!(shown, expected);
+    assert_eq!(service.levels("MUG").await.0, 25, "nothing is booked before it is approved");
+
+    let stale = pb::Count { version: 1, ..counted.clone() };
+    assert_eq!(refuse::reason(&service.approve(&stale).await.unwrap_err()), "VERSION_CONFLICT");
+    let approved = service.approve(&counted).await.unwrap();
+    assert_eq!((approved.state(), approved.decided_by.as_str()), (pb::CountState::Approved, "kim"));
+    assert_eq!(
+        (service.levels("MUG").await.0, service.levels("CUP").await.0, service.levels("POT").await.0),
+        (23, 15, 2)
+    );
+    let movement = service.movements("MUG").await.remove(0);
+    assert_eq!((movement.kind(), movement.quantity), (pb::MovementKind::Count, -2));
+    assert_eq!((movement.reason.as_str(), movement.reference.as_str()), ("COUNT", "CC-000001"));
+    assert_eq!(refuse::reason(&service.approve(&approved).await.unwrap_err()), "WRONG_STATE");
+    let (_, fact) = service.facts::<pb::StockCounted>().await.remove(0);
+    assert_eq!(fact.lines.iter().map(|line| line.booked).sum::<i64>(), 1);
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn small_differences_need_nobody_and_large_ones_can_be_rejected(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let location = service.stocked(&[("MUG", 100)]).await;
+    let threshold = Some(pb::ApprovalThreshold { units: 3, percent: 2 });
+    let small = service.count(&location, threshold).await;
+    let done = service.enter(&small.id, vec![entry("MUG", 98)], true).await.unwrap();
+    assert_eq!((done.state(), done.decided_by.as_str()), (pb::CountState::Approved, "threshold"));
+    assert_eq!(service.levels("MUG").await.0, 98);
+
+    let large = service.count(&location, threshold).await;
+    let counted = service.enter(&large.id, vec![entry("MUG", 95)], true).await.unwrap();
+    assert_eq!(counted.state(), pb::CountState::Counted, "three are more than two percent");
+    let reject = |count: &pb::Count, recount| pb::RejectCountRequest {
+        request_id: id(),
+        name: count.number.clone(),
+        version: count.version,
+        rejected_by: "kim".into(),
+        recount,
+    };
+    let again = service.counts.reject_count(reject(&counted, true)).await.unwrap().into_inner().count.unwrap();
+    assert_eq!((again.state(), again.lines[0].counted), (pb::CountState::Counting, None));
+    let counted = service.enter(&large.id, vec![entry("MUG", 50)], true).await.unwrap();
+    let over = service.counts.reject_count(reject(&counted, false)).await.unwrap().into_inner().count.unwrap();
+    assert_eq!(over.state(), pb::CountState::Rejected);
+    assert_eq!(service.levels("MUG").await.0, 98);
+    let list = pb::ListCountsRequest { state: pb::CountState::Rejected.into(), ..Default::default() };
+    assert_eq!(service.counts.list_counts(list).await.unwrap().into_inner().counts.len(), 1);
+    let get = pb::GetCountRequest { name: "CC-000009".into() };
+    assert_eq!(refuse::reason(&service.counts.get_count(get).await.unwrap_err()), "COUNT_NOT_FOUND");
+    let empty = service.location("EMPTY", 5).await;
+    let nothing = pb::CreateCountRequest { request_id: id(), location_id: empty, ..Default::default() };
+    assert_eq!(refuse::reason(&service.counts.create_count(nothing).await.unwrap_err()), "NOTHING_TO_COUNT");
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn reserved_stock_that_is_not_there_makes_the_last_in_the_queue_fall_short(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let location = service.stocked(&[("MUG", 12)]).await;
+    let first = confirmed(&mut service, "MUG", 4).await;
+    let last = confirmed(&mut service, "MUG", 6).await;
+    // Twelve on the books, ten of them promised, seven there: two free ones and three promised ones are missing.
+    let count = service.count(&location, Some(pb::ApprovalThreshold { units: 50, percent: 100 })).await;
+    let counted = service.enter(&count.id, vec![entry("MUG", 7)], true).await.unwrap();
+    assert_eq!(counted.state(), pb::CountState::Counted, "an order falls short: somebody has to approve");
+    let approved = service.approve(&counted).await.unwrap();
+    let line = &approved.lines[0];
+    assert_eq!((line.booked, line.short, line.moot), (-2, 3, 0));
+    assert_eq!((service.levels("MUG").await.0, service.levels("MUG").await.1), (7, 7));
+    assert_eq!(service.reservation(&first).await.lines[0].backordered, 0);
+    let short = service.reservation(&last).await;
+    assert_eq!((short.lines[0].allocations[0].reserved, short.lines[0].backordered), (3, 3));
+    let (event, fact) = service.facts::<pb::ShortageBooked>().await.remove(0);
+    assert_eq!((event.aggregate_id, fact.quantity, fact.backordered), (last.clone(), 3, 3));
+    service.assert_proven().await;
+    // What is found again goes to who waits.
+    service.receive_all(vec![receipt("MUG", &location, 3)]).await;
+    service.fill().await;
+    assert_eq!(service.reservation(&last).await.lines[0].backordered, 0);
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_is_promised_to_unsettled_orders_is_not_taken_from_them(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let location = service.stocked(&[("MUG", 5)]).await;
+    let demand = backorder(&[("MUG", 5)]);
+    service.reserve(&demand).await.unwrap();
+    let count = service.count(&location, None).await;
+    let counted = service.enter(&count.id, vec![entry("MUG", 3)], true).await.unwrap();
+    assert_eq!(refuse::reason(&service.approve(&counted).await.unwrap_err()), "UNSETTLED");
+    let fact = order::OrderRejected { order_id: demand.order_id.clone(), ..Default::default() };
+    service.orders.tell(&demand.order_id, &[fact]).await;
+    service.approve(&counted).await.unwrap();
+    assert_eq!(service.levels("MUG").await, (3, 0, 0));
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_count_that_its_movements_contradict_is_found(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let location = service.stocked(&[("MUG", 10)]).await;
+    let count = service.count(&location, None).await;
+    let counted = service.enter(&count.id, vec![entry("MUG", 8)], true).await.unwrap();
+    service.approve(&counted).await.unwrap();
+    service.assert_proven().await;
+    for plant in [
+        "update stock_count_line set booked = -1, moot = 1",
+        "update stock_count_line set booked = -2, moot = 0, counted = 9",
+    ] {
+        sqlx::query(plant).execute(&pool).await.unwrap();
+        let found: Vec<String> =
+            service.check().await.into_iter().filter(|r| !r.violations.is_empty()).map(|r| r.name).collect();
+        assert_eq!(found, ["counts_are_their_movements"], "{plant}");
+    }
+}

@@ -3,8 +3,8 @@
 pub mod count;
 pub mod facts;
 pub mod item;
-pub mod promise;
 pub mod planning;
+pub mod promise;
 pub mod purchase;
 pub mod reservation;
 pub mod sourcing;

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::item::ItemId;
 use crate::location::LocationId;
 use crate::reservation::Reservation;
-use crate::stock::{Book, Level, Movement, MovementKind, StockKey};
+use crate::stock::{Book, Level, MovementKind, StockKey};
 use crate::store;
 use crate::store::count::Holding;
 use pesan_api::inventory::v1 as pb;
@@ -303,21 +303,20 @@ async fn approved(
                 continue;
             }
             left -= short.quantity;
-            let value = books.costs.count(key.item, -short.quantity);
-            let id = Uuid::now_v7();
-            books.movements.push(Movement {
-                id,
+            // Not promised any more, and now taken off the books as any other movement is.
+            books.book.change(key, Level { on_hand: short.quantity, ..Level::default() });
+            let order_reference = holding.order_id.to_string();
+            let entry = Booking {
                 key,
+                kind: MovementKind::ShortPick,
                 quantity: -short.quantity,
                 damaged: 0,
-                quality_hold: 0,
-                kind: MovementKind::ShortPick,
-                reason: reference.clone(),
-                reference: holding.order_id.to_string(),
-                unit_cost: books.costs.unit_cost(key.item),
-                value,
+                reason: "COUNT",
+                reference: &order_reference,
+                cost: Cost::Average,
                 effective_at: now,
-            });
+            };
+            let id = books.enter(entry)?;
             movements.push((id, line.item.0));
             let order_id = holding.order_id;
             let version = reservation.next_version();

@@ -8,9 +8,9 @@ mod proof;
 mod reservation;
 mod sourcing;
 mod stock;
-mod valuation;
 mod supply;
 mod transfer;
+mod valuation;
 
 pub use count::CountRpc;
 pub use item::ItemRpc;
@@ -20,9 +20,9 @@ pub use proof::ProofRpc;
 pub use reservation::ReservationRpc;
 pub use sourcing::SourcingRpc;
 pub use stock::StockRpc;
-pub use valuation::ValuationRpc;
 pub use supply::SupplyRpc;
 pub use transfer::TransferRpc;
+pub use valuation::ValuationRpc;
 
 use pesan_grpc::idempotency::Claim;
 use pesan_grpc::{Violations, page, refuse};

@@ -20,9 +20,9 @@ pub mod sourcing;
 pub mod stock;
 pub mod supplier;
 pub mod supply;
+pub mod transfer;
 pub mod unit;
 pub mod value;
-pub mod transfer;
 
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;

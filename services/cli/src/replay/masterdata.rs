@@ -107,8 +107,8 @@ pub async fn stock(suite: &Suite, patience: Patience, plan: &Plan) -> Result<()>
             location_id: location_id.clone(),
             quantity: item.sold,
             reference: "opening stock".to_owned(),
-            unit_cost: None,
             effective_at: Some(instant::to_proto(plan.from)),
+            ..Receipt::default()
         });
         let request = ReceiveStockRequest { receipts: receipts.collect() };
         let call = async || suite.stock().receive_stock(request.clone()).await;

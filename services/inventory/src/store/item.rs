@@ -141,7 +141,10 @@ pub async fn put_to_use(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<
 
 /// Items as they are now, for a look: nothing of it may be remembered.
 pub async fn look_up(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<KnownItem>> {
-    let rows = sqlx::query("select id, sku, kind from item where sku = any($1)").bind(skus).fetch_all(conn).await?;
+    let rows = sqlx::query("select id, sku, kind, tracking, valuation from item where sku = any($1)")
+        .bind(skus)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(known).collect()
 }
 

@@ -54,6 +54,8 @@ async fn a_kit_is_described_by_its_components(pool: PgPool) {
     let mut expected = kit("SET", &[("MUG", 2), ("POT", 1)]);
     expected.version = 1;
     expected.base_unit = pb::BaseUnit::Each.into();
+    expected.tracking = pb::Tracking::None.into();
+    expected.valuation = pb::ValuationMethod::MovingAverage.into();
     assert_eq!(shown, Some(expected));
     let same = service.upsert_items(vec![kit("SET", &[("POT", 1), ("MUG", 2)])]).await.remove(0).unwrap();
     assert_eq!(same.version, 1, "the same again, in whatever order");

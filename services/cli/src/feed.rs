@@ -92,7 +92,8 @@ impl Feed {
                 output.message(&refusal::answer(suite.feed(service).get_position(GetPositionRequest { cursor }).await)?)
             }
             Action::Pull { service, cursor, count } => {
-                let request = PullRequest { follower: "pesan".to_owned(), cursor, max_events: count, ..PullRequest::default() };
+                let request =
+                    PullRequest { follower: "pesan".to_owned(), cursor, max_events: count, ..PullRequest::default() };
                 let answer = refusal::answer(suite.feed(service).pull(request).await)?;
                 for event in &answer.events {
                     print(output, event, &answer.cursor)?;

@@ -63,6 +63,13 @@ impl Measured {
         Ok(self.latencies.add(other.latencies)?)
     }
 
+    /// Half of the calls took at most so many milliseconds.
+    pub fn median_ms(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "microseconds of a call are far below 2^52")]
+        let micros = self.latencies.value_at_quantile(0.5) as f64;
+        micros / 1000.0
+    }
+
     pub fn per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate, not a count")]
@@ -71,7 +78,7 @@ impl Measured {
     }
 }
 
-/// Calls as fast as answers come, until the time is over; calls under way then are waited for. `caller` makes what
+/// Calls as fast as answers come, until the time is over, and at least once; calls under way then are waited for. `caller` makes what
 /// caller number n does again and again.
 pub async fn run<C, F>(bounds: Bounds, caller: impl Fn(usize) -> C) -> Result<Measured>
 where
@@ -85,10 +92,13 @@ where
         let mut call = caller(number);
         callers.spawn(async move {
             let mut own = Measured::nothing()?;
-            while Instant::now() < deadline {
+            loop {
                 let asked = Instant::now();
                 let done = call().await;
                 own.count(done, asked.elapsed());
+                if Instant::now() >= deadline {
+                    break;
+                }
             }
             anyhow::Ok(own)
         });

@@ -4,17 +4,19 @@
 //! makes itself. Figures of different machines do not compare; the ratio to what the same Postgres can do, measured
 //! before and after in the same run, does.
 
+mod handler;
 mod load;
 mod prepare;
 mod quiet;
 mod report;
+mod table;
 mod work;
 mod yardstick;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::endpoints::Endpoints;
@@ -31,7 +33,8 @@ const CONNECTIONS: usize = 4;
 #[command(after_help = "Examples:\n  \
     pesan bench place\n  \
     pesan bench place --batch 50 --yardstick DIR\n  \
-    pesan bench reserve --skus 10000 --output json")]
+    pesan bench reserve --skus 10000 --output json\n  \
+    pesan bench table --rounds 5 --yardstick DIR")]
 pub struct Bench {
     /// What to measure
     name: Name,
@@ -45,11 +48,17 @@ pub struct Bench {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     skus: Option<u32>,
     /// Lines of an order
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     lines: u32,
     /// Orders in a call
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=500))]
     batch: u32,
+    /// Wait in each call until its orders are settled
+    #[arg(long)]
+    settled: bool,
+    /// Rounds of the table; its figures are medians
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
     /// A folder with a run.sh that measures Postgres itself
     #[arg(long, value_name = "DIR")]
     yardstick: Option<PathBuf>,
@@ -71,6 +80,8 @@ pub enum Name {
     Reserve,
     /// An empty call
     Rpc,
+    /// The whole table of ratios, in rounds; needs --yardstick
+    Table,
 }
 
 impl Name {
@@ -80,6 +91,7 @@ impl Name {
             Self::Confirm => "confirm",
             Self::Reserve => "reserve",
             Self::Rpc => "rpc",
+            Self::Table => "table",
         }
     }
 }
@@ -92,7 +104,11 @@ impl Bench {
         }
         let skus = self.skus.unwrap_or(if self.name == Name::Reserve { 1 } else { 10_000 });
         if self.name != Name::Rpc {
-            prepare::prepare(&suites[0], skus).await?;
+            prepare::prepare(&suites[0], skus.max(self.lines)).await?;
+        }
+        if self.name == Name::Table {
+            let folder = self.yardstick.as_deref().context("the table needs --yardstick")?;
+            return table::table(&suites, folder, &self.data, self.rounds, self.seconds).await?.print(output);
         }
         let mut yardstick = None;
         if let (Some(folder), true) = (&self.yardstick, self.name != Name::Rpc) {
@@ -104,13 +120,13 @@ impl Bench {
         if let Some(yardstick) = &mut yardstick {
             yardstick.measure().await?;
         }
-        let shape = work::Shape { skus, lines: self.lines.min(skus), batch: self.batch };
+        let shape = work::Shape { skus, lines: self.lines.min(skus), batch: self.batch, settled: self.settled };
         let bounds = load::Bounds { concurrency: self.concurrency, duration: Duration::from_secs(self.seconds) };
         let measured = match self.name {
             Name::Place => work::place(&suites, shape, bounds).await?.0,
             Name::Confirm => quiet::confirm(&suites, shape, bounds).await?,
             Name::Reserve => work::reserve(&suites, shape, bounds).await?,
-            Name::Rpc => work::rpc(endpoints, bounds).await?,
+            Name::Rpc | Name::Table => work::rpc(endpoints, bounds).await?,
         };
         if let Some(yardstick) = &mut yardstick {
             yardstick.measure().await?;

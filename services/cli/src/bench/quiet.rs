@@ -32,6 +32,11 @@ pub async fn confirm(suites: &[Suite], shape: Shape, bounds: Bounds) -> Result<M
     Ok(measured)
 }
 
+/// Waits until the suite is through with the orders of a channel.
+pub async fn wait(suite: &Suite, channel: &str) -> Result<()> {
+    quiet_since(suite, channel, Instant::now()).await.map(|_| ())
+}
+
 /// When the suite became quiet.
 async fn quiet_since(suite: &Suite, channel: &str, started: Instant) -> Result<Instant> {
     let mut seen = Vec::new();

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_answer_has_the_promised_shape() {
-        let shape = Shape { skus: 10, lines: 2, batch: 2 };
+        let shape = Shape { skus: 10, lines: 2, batch: 2, settled: false };
         let best = Best { name: "fn".into(), per_second: 400.0 };
         let report = Report::new(Name::Place, 8, shape, &measured(), Some(best), BTreeMap::new());
         let json = serde_json::to_value(&report).unwrap();

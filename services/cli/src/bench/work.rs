@@ -27,6 +27,8 @@ pub struct Shape {
     pub lines: u32,
     /// Orders in a call.
     pub batch: u32,
+    /// A call waits until its orders are settled.
+    pub settled: bool,
 }
 
 /// Places orders that are durable when they are answered. Also the channel that they came by, new in every run.
@@ -39,7 +41,7 @@ pub async fn place(suites: &[Suite], shape: Shape, bounds: Bounds) -> Result<(Me
             let mut orders = orders.clone();
             let request = PlaceOrdersRequest {
                 orders: (0..shape.batch).map(|_| new_order(shape, &channel)).collect(),
-                wait: PlaceWait::Durable.into(),
+                wait: if shape.settled { PlaceWait::Settled } else { PlaceWait::Durable }.into(),
                 view: OrderView::Basic.into(),
             };
             async move {
@@ -81,6 +83,9 @@ fn new_order(shape: Shape, channel: &str) -> NewOrder {
 /// Items for the lines of one order.
 fn choose(shape: Shape) -> Vec<u32> {
     let mut random = rand::rng();
+    if shape.lines == shape.skus {
+        return (0..shape.lines).collect();
+    }
     (0..shape.lines).map(|_| random.random_range(0..shape.skus)).collect()
 }
 

@@ -17,10 +17,12 @@ pub struct Best {
 }
 
 /// A script that measures, and the server to be measured.
+#[derive(Clone)]
 pub struct Yardstick {
     script: PathBuf,
     variant: String,
     environment: Vec<(&'static str, String)>,
+    clients: &'static str,
     best: Option<Best>,
 }
 
@@ -33,20 +35,23 @@ struct Line {
 impl Yardstick {
     /// `folder` holds `run.sh`; `data` is the folder of a suite that runs, with its private Postgres.
     pub fn new(folder: &Path, data: &Path, variant: String) -> Result<Self> {
-        let file = AdminAccess::file(data);
-        let text = std::fs::read_to_string(&file).with_context(|| {
-            format!("cannot read {}: does the suite run with a Postgres of its own?", file.display())
-        })?;
-        let access: AdminAccess = serde_json::from_str(&text)?;
         let script =
             folder.join("run.sh").canonicalize().with_context(|| format!("no run.sh in {}", folder.display()))?;
-        Ok(Self { script, variant, environment: environment(&access.url)?, best: None })
+        Ok(Self { script, variant, environment: environment(&admin_url(data)?)?, clients: "8 32", best: None })
+    }
+
+    /// The same with other numbers of clients.
+    pub fn with_clients(self, clients: &'static str) -> Self {
+        Self { clients, ..self }
     }
 
     /// Runs the script; the best of all runs is kept.
     pub async fn measure(&mut self) -> Result<()> {
         let mut command = Command::new("bash");
-        command.arg(&self.script).args(["-s", "5", &self.variant]).envs(self.environment.iter().cloned());
+        command
+            .arg(&self.script)
+            .args(["-s", "5", "-c", self.clients, &self.variant])
+            .envs(self.environment.iter().cloned());
         let output = command.output().await.context("cannot run the yardstick")?;
         if !output.status.success() {
             bail!("the yardstick failed: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -61,6 +66,15 @@ impl Yardstick {
     pub fn best(self) -> Option<Best> {
         self.best
     }
+}
+
+/// Where the private Postgres of a running suite lets its owner in.
+pub fn admin_url(data: &Path) -> Result<String> {
+    let file = AdminAccess::file(data);
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}: does the suite run with a Postgres of its own?", file.display()))?;
+    let access: AdminAccess = serde_json::from_str(&text)?;
+    Ok(access.url)
 }
 
 /// The fastest of the lines that the script prints.

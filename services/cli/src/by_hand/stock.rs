@@ -144,7 +144,9 @@ impl Stock {
                 )
             }
             Action::Show { skus, .. } => {
-                let answer = refusal::answer(stock.get_availability(GetAvailabilityRequest { skus, ..Default::default() }).await)?;
+                let answer = refusal::answer(
+                    stock.get_availability(GetAvailabilityRequest { skus, ..Default::default() }).await,
+                )?;
                 output.list(&answer, "availabilities", &["sku", "known", "available", "backordered", "locations"])
             }
             Action::Movements { sku, reference, page: Page { page_size, page_token } } => {

@@ -10,7 +10,7 @@ use crate::id::OrderId;
 use crate::ops::{self, Amended, Approved, Asked};
 use crate::store;
 use pesan_api::order::v1::{
-    OrderAmended, OrderConfirmed, OrderLinesReady, ReturnAmended, ReturnApproved, ReturnHandling,
+    OrderAccepted, OrderAmended, OrderConfirmed, OrderLinesReady, ReturnAmended, ReturnApproved, ReturnHandling,
 };
 use pesan_feed::{Event, Feed, Handle};
 use pesan_grpc::parse::from_timestamp;
@@ -42,7 +42,7 @@ impl Handle for OrderFacts {
         let (mut addresses, mut dates) = (Vec::new(), Vec::new());
         for event in events {
             // Facts of customers belong to no journey, and nothing of an order that was only accepted can be here.
-            if event.correlation_id == Some(event.aggregate_id) && event.version > 1 {
+            if event.correlation_id == Some(event.aggregate_id) && !event.is::<OrderAccepted>() {
                 versions.insert(OrderId(event.aggregate_id), event.version);
             }
             if let Some(fact) = event.decode::<OrderConfirmed>()? {

@@ -4,7 +4,7 @@ use super::Amendment;
 use crate::cancellation::{self, Impossible, Part, Wanted};
 use crate::line::Line;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// What of a promised order's lines goes, and what is handed over again. Once a change has begun they stay what they are:
@@ -20,9 +20,14 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// All that fulfilment has to let go of.
-    pub fn withdrawn(&self) -> impl Iterator<Item = &Part> {
-        self.taken.iter().chain(&self.resent)
+    /// All that fulfilment has to let go of: one part for each line and location, where some of it goes and some moves too.
+    pub fn withdrawn(&self) -> Vec<Part> {
+        let mut all: BTreeMap<(i32, Uuid), i64> = BTreeMap::new();
+        for part in self.taken.iter().chain(&self.resent) {
+            *all.entry((part.line_no, part.location)).or_default() += part.quantity;
+        }
+        let part = |((line_no, location), quantity)| Part { line_no, location, quantity };
+        all.into_iter().map(part).collect()
     }
 }
 
@@ -51,4 +56,31 @@ pub fn parts(lines: &[Line], amendment: &Amendment) -> Result<Parts, Impossible>
         }
     }
     Ok(Parts { taken: plan.to_ask, waiting: plan.backordered, resent })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::LinePromise;
+
+    #[test]
+    fn a_line_that_goes_in_part_and_moves_is_asked_for_once() {
+        let (here, there) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let line = |line_no: i32, reserved: &[(Uuid, i64)]| {
+            let quantity = reserved.iter().map(|(_, quantity)| quantity).sum();
+            let promise =
+                LinePromise { line_no, stocked: true, reserved: reserved.to_vec(), backordered: 0, refused: 0 };
+            let mut line = Line::fresh(line_no, quantity);
+            line.promise(&promise).unwrap();
+            line
+        };
+        let lines = [line(1, &[(here, 4)]), line(2, &[(here, 1), (there, 2)])];
+        let amendment =
+            Amendment { promised: true, reduced: [(1, 3)].into(), ship_to: Some(Vec::new()), ..Amendment::default() };
+        let part = |line_no, location, quantity| Part { line_no, location, quantity };
+        let parts = parts(&lines, &amendment).unwrap();
+        assert_eq!(parts.taken, [part(1, here, 3)]);
+        assert_eq!(parts.resent, [part(1, here, 1), part(2, here, 1), part(2, there, 2)]);
+        assert_eq!(parts.withdrawn(), [part(1, here, 4), part(2, here, 1), part(2, there, 2)]);
+    }
 }

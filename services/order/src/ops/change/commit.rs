@@ -211,7 +211,7 @@ impl Changer {
     }
 
     fn intent(&self, head: &Head, command: &CommitChange, course: &Course, deadline: Instant) -> Intent {
-        let lines: Vec<_> = course.parts.withdrawn().map(withdrawn).collect();
+        let lines: Vec<_> = course.parts.withdrawn().iter().map(withdrawn).collect();
         let ask = WithdrawLinesRequest {
             request_id: Uuid::now_v7().to_string(),
             order_id: head.order_id.to_string(),
@@ -292,8 +292,8 @@ impl Changer {
         };
         if !now.intent.granted.is_empty() {
             for Part { line_no, location, quantity } in now.course.parts.withdrawn() {
-                if let Some(line) = lines.iter().find(|line| line.line_no == *line_no) {
-                    hand_over(line, *location, *quantity);
+                if let Some(line) = lines.iter().find(|line| line.line_no == line_no) {
+                    hand_over(line, location, quantity);
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! What a plan would do, as it is told.
 
-use crate::cancellation::Part;
 use crate::change::{Amendment, Amounts, Parts};
 use crate::convert::{location, location_text, money as amount_of};
 use crate::line::LinePromise;
@@ -70,10 +69,8 @@ pub fn parcels(
     promised: &[LinePromise],
     warehouse: &[fulfilment::FulfilmentOrder],
 ) -> Vec<pb::ParcelEffect> {
-    let mut left: HashMap<(i32, Uuid), i64> = HashMap::new();
-    for Part { line_no, location, quantity } in parts.withdrawn() {
-        *left.entry((*line_no, *location)).or_default() += quantity;
-    }
+    let mut left: HashMap<(i32, Uuid), i64> =
+        parts.withdrawn().iter().map(|part| ((part.line_no, part.location), part.quantity)).collect();
     let mut effects = Vec::new();
     for open in warehouse.iter().filter(|order| order.state() == FulfilmentState::Open) {
         let place = location(&open.location_id).unwrap_or_default();

@@ -52,7 +52,7 @@ impl Changer {
         if amendment.promised {
             // What it cannot take is told already.
             parts = change::parts(&lines, &amendment).unwrap_or_default();
-            if parts.withdrawn().next().is_some() {
+            if !parts.withdrawn().is_empty() {
                 warehouse = self.warehouse(order_id).await?;
                 impossible.extend(in_hand(&parts, &warehouse, &lines, &command.request.changes));
             }
@@ -155,23 +155,16 @@ fn in_hand(
             *in_hand.entry((line.line_no, location)).or_default() += line.picked - line.shipped;
         }
     }
-    let mut wanted: HashMap<(i32, Uuid), i64> = HashMap::new();
-    for Part { line_no, location, quantity } in parts.withdrawn() {
-        *wanted.entry((*line_no, *location)).or_default() += quantity;
-    }
     let reserved = |line_no: i32, location: Uuid| {
         let line = lines.iter().find(|line| line.line_no == line_no);
         let here = line.and_then(|line| line.allocations.iter().find(|a| a.location == location));
         here.map_or(0, |allocation| allocation.reserved)
     };
-    let mut late: Vec<i32> = wanted
-        .iter()
-        .filter(|((line_no, location), quantity)| {
-            let held = in_hand.get(&(*line_no, *location)).unwrap_or(&0);
-            **quantity > reserved(*line_no, *location) - held
-        })
-        .map(|((line_no, _), _)| *line_no)
-        .collect();
+    let is_late = |part: &Part| {
+        let held = in_hand.get(&(part.line_no, part.location)).unwrap_or(&0);
+        part.quantity > reserved(part.line_no, part.location) - held
+    };
+    let mut late: Vec<i32> = parts.withdrawn().iter().filter(|part| is_late(part)).map(|part| part.line_no).collect();
     late.sort_unstable();
     late.dedup();
     late.into_iter()

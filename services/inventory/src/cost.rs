@@ -123,9 +123,7 @@ impl Costs {
     pub fn receive(&mut self, item: ItemId, unit_cost: Option<Money>, quantity: i64) -> Option<Money> {
         // Without a cost of its own a receipt counts at the average.
         let Some(cost) = unit_cost else { return self.count(item, quantity) };
-        if !self.averages.contains_key(&item) {
-            self.averages.insert(item, (AverageCost::first(cost, 0), true));
-        }
+        self.averages.entry(item).or_insert_with(|| (AverageCost::first(cost, 0), true));
         let (average, changed) = self.averages.get_mut(&item)?;
         *changed = true;
         if let Some(layers) = self.layers.get_mut(&item) {

@@ -197,7 +197,6 @@ pub fn availability(sku: String, stock: Option<&ItemStock>, factor: Option<i64>)
         locations: stock.levels.iter().map(named_level).collect(),
         units_available: factor.filter(|_| !stock.is_service).map(|factor| free() / factor),
         left_over: factor.filter(|_| !stock.is_service).map(|factor| free() % factor),
-        ..pb::Availability::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod demand;
 pub mod normal;
+pub mod policy;
 pub mod promise;
 pub mod reorder;
 pub mod requirements;

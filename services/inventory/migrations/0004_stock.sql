@@ -99,3 +99,27 @@ create index lot_movement_of_lot on lot_movement (item, code, seq);
 create index lot_movement_of_order on lot_movement (order_id, item) where order_id is not null;
 create trigger lot_movement_append_only before update or delete or truncate on lot_movement
     for each statement execute function refuse_change();
+
+-- The backorder queue: by priority, then promise, then age.
+
+-- Copied from the reservation, like the priority.
+alter table reservation_part
+    -- What was promised to the customer. Null: nothing; served after those with a promise.
+    add column promised_at   timestamptz,
+    -- Served only together with everything else that its order waits for.
+    add column ship_complete boolean not null default false;
+drop index backorder_queue;
+-- For the next to be served of an item.
+create index backorder_queue on reservation_part (item, priority, promised_at, placed_at, order_id, line_no)
+    where backordered > 0;
+
+-- False where some item that an order waits for is free in no sufficient quantity: nothing is kept for such an order if
+-- it is to be served as a whole. Kits are not looked at: whether they can be completed is seen when they are served.
+create function could_be_completed(wanted uuid) returns boolean language sql stable as $$
+    select not exists (
+        select 1
+          from (select item, sum(backordered) as quantity from reservation_part
+                 where order_id = wanted and backordered > 0 and kit_version is null group by item) w
+         where w.quantity > (select coalesce(sum(greatest(s.on_hand - s.reserved - s.safety, 0)), 0)
+                               from stock s where s.item = w.item))
+$$;

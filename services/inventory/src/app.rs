@@ -5,14 +5,16 @@ use crate::follow::{FollowFulfilment, FollowOrder};
 use crate::ops::expire::CaughtUp;
 use crate::ops::{Inventory, expire, expire_lots, fill, reserve};
 use crate::rpc::{
-    CountRpc, ItemRpc, LotRpc, PlanningRpc, ProofRpc, ReservationRpc, SourcingRpc, StockRpc, SupplyRpc, TransferRpc,
-    ValuationRpc,
+    BackorderRpc, CountRpc, ItemRpc, LotRpc, PlacementRpc, PlanningRpc, ProofRpc, ReservationRpc, SourcingRpc,
+    StockRpc, SupplyRpc, TransferRpc, ValuationRpc,
 };
 use anyhow::Context as _;
 use pesan_api::feed::v1::feed_service_server::FeedServiceServer;
+use pesan_api::inventory::v1::backorder_service_server::BackorderServiceServer;
 use pesan_api::inventory::v1::count_service_server::CountServiceServer;
 use pesan_api::inventory::v1::item_service_server::ItemServiceServer;
 use pesan_api::inventory::v1::lot_service_server::LotServiceServer;
+use pesan_api::inventory::v1::placement_service_server::PlacementServiceServer;
 use pesan_api::inventory::v1::planning_service_server::PlanningServiceServer;
 use pesan_api::inventory::v1::reservation_service_server::ReservationServiceServer;
 use pesan_api::inventory::v1::sourcing_service_server::SourcingServiceServer;
@@ -191,6 +193,8 @@ fn server(config: &Config, listener: TcpListener, inventory: &Inventory) -> anyh
     let transfers = TransferServiceServer::new(TransferRpc::new(inventory.clone()));
     let counts = CountServiceServer::new(CountRpc::new(inventory.clone()));
     let planning = PlanningServiceServer::new(PlanningRpc::new(inventory.clone()));
+    let backorders = BackorderServiceServer::new(BackorderRpc::new(inventory.clone()));
+    let placement = PlacementServiceServer::new(PlacementRpc::new(inventory.clone()));
     let feed = FeedServiceServer::new(inventory.feed.clone());
     let proof = ProofServiceServer::new(ProofRpc::new(inventory.clone()));
     Ok(Server::new("inventory", listener, config.server)?
@@ -204,6 +208,8 @@ fn server(config: &Config, listener: TcpListener, inventory: &Inventory) -> anyh
         .add(transfers.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(counts.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(planning.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(backorders.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+        .add(placement.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(feed.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
         .add(proof.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)))
 }

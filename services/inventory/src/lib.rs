@@ -14,6 +14,7 @@
 //! by item and location, average costs by item.
 
 pub mod app;
+pub mod backorder;
 pub mod calendar;
 pub mod config;
 pub mod convert;
@@ -30,6 +31,7 @@ pub mod location;
 pub mod lot;
 pub mod network;
 pub mod ops;
+pub mod placement;
 pub mod planning;
 pub mod promise;
 pub mod purchase;

@@ -78,6 +78,21 @@ pub fn refused(known: &Known, order_id: Uuid, shorts: &[Short]) -> pb::StockRefu
     pb::StockRefused { order_id: order_id.to_string(), lines: shorts.iter().map(line).collect() }
 }
 
+/// Priority and promised date, as they are now and as they were.
+pub fn reprioritised(
+    order_id: Uuid,
+    now_is: (i16, Option<OffsetDateTime>),
+    former: (i16, Option<OffsetDateTime>),
+) -> pb::BackorderReprioritised {
+    pb::BackorderReprioritised {
+        order_id: order_id.to_string(),
+        priority: now_is.0.into(),
+        promised_at: now_is.1.map(to_timestamp),
+        former_priority: former.0.into(),
+        former_promised_at: former.1.map(to_timestamp),
+    }
+}
+
 pub fn expired(order_id: Uuid) -> pb::ReservationExpired {
     pb::ReservationExpired { order_id: order_id.to_string() }
 }

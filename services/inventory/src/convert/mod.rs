@@ -1,8 +1,10 @@
 //! Protos to domain and back.
 
+pub mod backorder;
 pub mod count;
 pub mod facts;
 pub mod item;
+pub mod placement;
 pub mod planning;
 pub mod promise;
 pub mod purchase;

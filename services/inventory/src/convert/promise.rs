@@ -33,11 +33,7 @@ fn line(network: &Network, sku: &str, line: LinePromise) -> pb::LinePromise {
     let supplies = line.supplies.into_iter().map(|(awaited, when)| pb::PromisedSupply {
         location_id: id(awaited.supply.location),
         quantity: awaited.quantity,
-        kind: match awaited.supply.kind {
-            SupplyKind::PurchaseOrder => pb::SupplyKind::PurchaseOrder,
-            SupplyKind::Transfer => pb::SupplyKind::Transfer,
-        }
-        .into(),
+        kind: supply_kind(awaited.supply.kind).into(),
         document_id: awaited.supply.document_id.to_string(),
         number: awaited.supply.number,
         expected_at: Some(to_timestamp(awaited.supply.expected_at)),
@@ -53,5 +49,13 @@ fn line(network: &Network, sku: &str, line: LinePromise) -> pb::LinePromise {
         undated: line.undated,
         refused: line.refused,
         why: line.why,
+    }
+}
+
+/// By what goods arrive.
+pub fn supply_kind(kind: SupplyKind) -> pb::SupplyKind {
+    match kind {
+        SupplyKind::PurchaseOrder => pb::SupplyKind::PurchaseOrder,
+        SupplyKind::Transfer => pb::SupplyKind::Transfer,
     }
 }

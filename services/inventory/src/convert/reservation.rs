@@ -56,9 +56,11 @@ pub fn parse_demand(demand: pb::OrderDemand, now: OffsetDateTime) -> Result<Dema
     let wishes = Wishes {
         channel: Some(v.text("channel", demand.channel, 0, 60)).filter(|channel| !channel.is_empty()),
         destination: demand.destination.as_ref().and_then(|to| destination(&mut v, to)),
+        country: demand.destination.and_then(|to| country(to.country)),
         ship_complete: demand.ship_complete,
         preferred: v.optional_uuid("preferred_location_id", &demand.preferred_location_id),
         not_before: demand.not_before.as_ref().and_then(|at| v.time("not_before", Some(at))),
+        promised_at: demand.promised_at.as_ref().and_then(|at| v.time("promised_at", Some(at))),
     };
     v.into_result(Demand { order_id, lines, policy, priority, placed_at, traceparent, wishes })
 }
@@ -74,6 +76,11 @@ fn destination(violations: &mut Violations, to: &pb::Destination) -> Option<(f64
         }
     }
     Some((latitude, longitude))
+}
+
+/// For information: what is no code is not known.
+fn country(code: String) -> Option<String> {
+    (code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(code)
 }
 
 fn is_plain(sku: &str) -> bool {
@@ -129,6 +136,7 @@ mod tests {
             channel: "x".repeat(61),
             preferred_location_id: "x".into(),
             not_before: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
+            promised_at: Some(prost_types::Timestamp { seconds: i64::MIN, nanos: 0 }),
             ..pb::OrderDemand::default()
         };
         let violations = parse_demand(demand, NOW).unwrap_err();
@@ -150,6 +158,7 @@ mod tests {
             "policy",
             "preferred_location_id",
             "priority",
+            "promised_at",
         ];
         assert_eq!(fields, expected);
         assert_eq!(parse_demand(pb::OrderDemand::default(), NOW).unwrap_err().as_slice()[1].field, "lines");

@@ -61,6 +61,8 @@ async fn try_supersede(inventory: &Inventory, demand: &Demand, revision: i64) ->
     pesan_feed::append(&mut tx, &[event]).await?;
     tx.commit().await?;
     inventory.feed.wake();
+    // The order asks anew right away; what it wants no more may be wanted by others.
+    inventory.filler.notify_one();
     Ok(())
 }
 

@@ -45,7 +45,8 @@ pub struct CancelledLine {
     pub backordered: i64,
 }
 
-/// Applies facts in order, in the caller's transaction, which holds the orders' locks. True when stock came free.
+/// Applies facts in order, in the caller's transaction, which holds the orders' locks. True when somebody who waits
+/// may be served now.
 pub async fn apply(
     inventory: &Inventory,
     conn: &mut PgConnection,
@@ -84,14 +85,18 @@ pub async fn apply(
     let mut freed = false;
     for (event, order_id, fact) in facts {
         let known = changes.get(order_id).copied().unwrap_or_default();
+        let lapsed = reservations.get(order_id).is_some_and(|r| r.state == State::Expired);
         let released = apply_one(inventory, *order_id, event, fact, known, &mut reservations, &mut fills, &mut book);
+        // One that had lapsed and is confirmed after all waits again.
+        freed |= lapsed && matches!(fact, OrderFact::Confirmed { .. });
         if let Some(now) = revision(fact) {
             changes.insert(*order_id, now);
         }
         if released.is_empty() {
             continue;
         }
-        freed |= released.iter().any(|line| line.reserved > 0);
+        // Also where only what waited was let go: what is left of the order may be complete now, or kept nothing any more.
+        freed = true;
         if let Some(reservation) = reservations.get_mut(order_id) {
             let fact = facts::released(&inventory.known(), *order_id, &released);
             events.push(event.follow_up(*order_id, reservation.next_version(), &fact));

@@ -1,6 +1,7 @@
 //! The use cases, one file each: lock, decide, write, publish.
 
 pub mod amend;
+pub mod backorders;
 pub mod count;
 pub mod expire;
 pub mod expire_lots;
@@ -11,6 +12,7 @@ pub mod keep_back;
 pub mod look;
 pub mod move_stock;
 mod once;
+pub mod placement;
 pub mod plan;
 pub mod promise;
 pub mod prove;
@@ -41,7 +43,6 @@ use sqlx::{PgConnection, PgPool};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// What every use case needs. Clones share everything.
@@ -51,7 +52,7 @@ pub struct Inventory {
     pub clock: Clock,
     pub feed: Feed,
     /// Wakes the worker that serves the backorder queue.
-    pub filler: Arc<Notify>,
+    pub filler: fill::Bell,
     /// How long a reservation waits for its order's confirmation.
     pub reservation_lives: Duration,
     known: Arc<RwLock<Known>>,
@@ -65,7 +66,7 @@ impl Inventory {
             pool,
             clock,
             feed,
-            filler: Arc::default(),
+            filler: fill::Bell::default(),
             reservation_lives,
             known: Arc::default(),
             network: Arc::default(),

@@ -12,7 +12,6 @@ use crate::reservation::{Demand, Reservation, Sourcing, State, Wanted};
 use crate::sourcing::{FreeStock, Load, Shelf};
 use crate::store;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -44,7 +43,7 @@ pub async fn promise(inventory: &Inventory, demands: &[Demand]) -> Result<Promis
     let mut stock = in_order(&network, store::stock::free(&mut tx, &items).await?);
     let mut supplies = Supplies::new(store::supply::to_come(&mut tx, &items).await?, now);
     let load = load(&mut tx, &network, now).await?;
-    serve_queue(&mut tx, &network, &items, &reservations, &mut stock, &mut supplies).await?;
+    serve_queue(inventory, &mut tx, &network, &items, &orders, &mut stock, &mut supplies).await?;
     tx.commit().await?;
 
     let mut sourcing = Sourcing { network: &network, load, now };
@@ -93,35 +92,29 @@ async fn load(conn: &mut PgConnection, network: &Network, now: time::OffsetDateT
     Ok(store::capacity::read(conn, &limited, now.date() - time::Duration::days(1)).await?)
 }
 
-/// Those who wait are served before: from what is free, then from what arrives. The demands' own orders do not stand in
-/// their own way.
+/// Those who wait are served before: from what is free, then from what arrives; those who are passed over now, from what
+/// arrives. The demands' own orders do not stand in their own way.
 async fn serve_queue(
+    inventory: &Inventory,
     conn: &mut PgConnection,
     network: &Network,
     items: &[ItemId],
-    own: &BTreeMap<Uuid, Reservation>,
+    own: &[Uuid],
     stock: &mut FreeStock,
     supplies: &mut Supplies,
 ) -> Result<(), Error> {
     if items.is_empty() {
         return Ok(());
     }
-    let mut waiting = store::reservation::waiting(conn, items).await?;
-    let mut of_own: HashMap<(ItemId, Option<i64>, Option<&str>), i64> = HashMap::new();
-    for reservation in own.values() {
-        for part in reservation.parts.iter().filter(|part| part.backordered > 0) {
-            let version = part.kit.as_ref().map(|kit| kit.version);
-            *of_own.entry((part.item, version, reservation.wishes.channel.as_deref())).or_default() += part.backordered;
-        }
-    }
-    for queued in &mut waiting {
-        let own = of_own.get(&(queued.item, queued.kit_version, queued.channel.as_deref()));
-        queued.quantity -= own.copied().unwrap_or(0);
-    }
+    let waiting = store::backorder::waiting(conn, items, inventory.clock.now(), own).await?;
     for (queued, kit) in source::with_kits(conn, items, waiting, network, stock).await? {
         let serves = |location| network.serves(location, queued.channel.as_deref());
-        let kept = stock.keep_for_queue(queued.item, kit.as_deref(), queued.quantity, serves);
-        supplies.take(stock, queued.item, kit.as_deref(), queued.quantity - kept, serves);
+        if queued.in_turn {
+            let kept = stock.keep_for_queue(queued.item, kit.as_deref(), queued.quantity, serves);
+            supplies.take(stock, queued.item, kit.as_deref(), queued.quantity - kept, serves);
+        } else {
+            supplies.take(&mut FreeStock::default(), queued.item, kit.as_deref(), queued.quantity, serves);
+        }
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use crate::promise::items_of;
 use crate::reservation::Wanted;
 use crate::sourcing::FreeStock;
 use crate::store;
+use crate::store::backorder::Queued;
 use crate::store::kit::KitVersion;
-use crate::store::reservation::Queued;
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,17 +42,23 @@ pub(super) async fn free_stock(
         None => inventory.network_now(conn).await?,
     };
     let mut stock = in_order(&network, shelves);
-    keep_for_queue(conn, &network, &mut stock).await?;
+    keep_for_queue(inventory, conn, &network, &mut stock).await?;
     Ok((stock, network))
 }
 
 /// Takes out of the stock what waiting orders will get of it.
-async fn keep_for_queue(conn: &mut PgConnection, network: &Network, stock: &mut FreeStock) -> Result<(), Error> {
+async fn keep_for_queue(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    network: &Network,
+    stock: &mut FreeStock,
+) -> Result<(), Error> {
     let free: Vec<ItemId> = stock.items().filter(|item| stock.free(*item) > 0).collect();
     if free.is_empty() {
         return Ok(());
     }
-    let waiting = store::reservation::waiting(conn, &free).await?;
+    let mut waiting = store::backorder::waiting(conn, &free, inventory.clock.now(), &[]).await?;
+    waiting.retain(|queued| queued.in_turn);
     for (queued, kit) in with_kits(conn, &free, waiting, network, stock).await? {
         let serves = |location| network.serves(location, queued.channel.as_deref());
         stock.keep_for_queue(queued.item, kit.as_deref(), queued.quantity, serves);

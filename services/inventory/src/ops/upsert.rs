@@ -138,6 +138,10 @@ async fn write_locations(
     }
     tx.commit().await?;
     inventory.feed.wake();
+    if !latest.is_empty() {
+        // A location that opens, or serves another channel, has stock for those who wait.
+        inventory.filler.notify_one();
+    }
     Ok(outcomes)
 }
 

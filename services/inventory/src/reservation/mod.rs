@@ -100,12 +100,16 @@ pub struct Wishes {
     pub channel: Option<String>,
     /// Degrees, WGS 84; none: distance does not count.
     pub destination: Option<(f64, f64)>,
+    /// Where it goes, ISO 3166-1 alpha-2; for where stock should stand.
+    pub country: Option<String>,
     /// All of it together.
     pub ship_complete: bool,
     /// The location that is asked first.
     pub preferred: Option<Uuid>,
     /// Not to be shipped earlier.
     pub not_before: Option<OffsetDateTime>,
+    /// What was promised to the customer: the place in the backorder queue.
+    pub promised_at: Option<OffsetDateTime>,
 }
 
 /// One line of a demand.

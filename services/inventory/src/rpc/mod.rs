@@ -1,8 +1,10 @@
 //! The gRPC services: parse, call, convert.
 
+mod backorder;
 mod count;
 mod item;
 mod lot;
+mod placement;
 mod planning;
 mod proof;
 mod reservation;
@@ -12,9 +14,11 @@ mod supply;
 mod transfer;
 mod valuation;
 
+pub use backorder::BackorderRpc;
 pub use count::CountRpc;
 pub use item::ItemRpc;
 pub use lot::LotRpc;
+pub use placement::PlacementRpc;
 pub use planning::PlanningRpc;
 pub use proof::ProofRpc;
 pub use reservation::ReservationRpc;

@@ -193,7 +193,7 @@ pub async fn holdings(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Resul
            from reservation_part p join reservation r using (order_id)
           where p.reserved > 0 and p.stocked and r.confirmed and r.state = 1
             and (p.item, p.location) in (select * from unnest($1::int8[], $2::int4[]))
-          order by p.item, p.location, p.priority desc, p.placed_at desc, p.order_id desc, p.line_no desc",
+          order by p.item, p.location, p.priority desc, p.promised_at desc, p.placed_at desc, p.order_id desc, p.line_no desc",
     )
     .bind(items)
     .bind(locations)

@@ -1,5 +1,6 @@
 //! Every SQL statement of the service.
 
+pub mod backorder;
 pub mod capacity;
 pub mod change;
 pub mod cost;
@@ -11,6 +12,7 @@ pub mod location;
 pub mod lot;
 pub mod movement;
 pub mod network;
+pub mod placement;
 pub mod planning;
 pub mod proof;
 pub mod proof_supply;

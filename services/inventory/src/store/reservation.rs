@@ -44,34 +44,35 @@ pub async fn headers(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<B
 
 /// Wishes beyond the channel as they are kept: none where there are none.
 fn encoded(wishes: &Wishes) -> Option<Vec<u8>> {
-    let Wishes { channel: _, destination, ship_complete, preferred, not_before } = wishes;
-    if destination.is_none() && !ship_complete && preferred.is_none() && not_before.is_none() {
-        return None;
-    }
-    let destination = destination.map(|(latitude, longitude)| pb::Destination {
-        latitude: Some(latitude),
-        longitude: Some(longitude),
-        country: String::new(),
+    let Wishes { channel: _, destination, country, ship_complete, preferred, not_before, promised_at } = wishes;
+    let destination = (destination.is_some() || country.is_some()).then(|| pb::Destination {
+        latitude: destination.map(|(latitude, _)| latitude),
+        longitude: destination.map(|(_, longitude)| longitude),
+        country: country.clone().unwrap_or_default(),
     });
     let kept = pb::OrderDemand {
         destination,
         ship_complete: *ship_complete,
         preferred_location_id: preferred.map(|id| id.to_string()).unwrap_or_default(),
         not_before: not_before.map(to_timestamp),
+        promised_at: promised_at.map(to_timestamp),
         ..pb::OrderDemand::default()
     };
-    Some(kept.encode_to_vec())
+    Some(kept.encode_to_vec()).filter(|bytes| !bytes.is_empty())
 }
 
-fn wishes(channel: Option<String>, bytes: Option<Vec<u8>>) -> sqlx::Result<Wishes> {
+/// Wishes from what is kept of them.
+pub(super) fn wishes(channel: Option<String>, bytes: Option<Vec<u8>>) -> sqlx::Result<Wishes> {
     let kept = pb::OrderDemand::decode(bytes.unwrap_or_default().as_slice());
     let kept = kept.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
     Ok(Wishes {
         channel,
-        destination: kept.destination.and_then(|to| to.latitude.zip(to.longitude)),
+        destination: kept.destination.as_ref().and_then(|to| to.latitude.zip(to.longitude)),
+        country: kept.destination.map(|to| to.country).filter(|country| !country.is_empty()),
         ship_complete: kept.ship_complete,
         preferred: kept.preferred_location_id.parse().ok(),
         not_before: kept.not_before.as_ref().and_then(from_timestamp),
+        promised_at: kept.promised_at.as_ref().and_then(from_timestamp),
     })
 }
 
@@ -143,10 +144,10 @@ pub async fn insert(conn: &mut PgConnection, reservations: &[&Reservation]) -> s
     let part =
         "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
                                               reserved, issued, returned, backordered, refused, released,
-                                              kit_version)
+                                              kit_version, promised_at, ship_complete)
                 select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
                                      $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
-                                     $13::int8[], $14::int8[], $15::int8[])";
+                                     $13::int8[], $14::int8[], $15::int8[], $16::timestamptz[], $17::bool[])";
     write_headers(conn, header, reservations).await?;
     write_parts(conn, part, reservations).await
 }
@@ -166,10 +167,10 @@ pub async fn save(conn: &mut PgConnection, reservations: &[&Reservation]) -> sql
     let part =
         "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
                                               reserved, issued, returned, backordered, refused, released,
-                                              kit_version)
+                                              kit_version, promised_at, ship_complete)
                 select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
                                      $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
-                                     $13::int8[], $14::int8[], $15::int8[])
+                                     $13::int8[], $14::int8[], $15::int8[], $16::timestamptz[], $17::bool[])
                 on conflict (order_id, line_no, location) do update
                    set quantity = excluded.quantity, reserved = excluded.reserved, issued = excluded.issued,
                        returned = excluded.returned, backordered = excluded.backordered, refused = excluded.refused,
@@ -223,6 +224,8 @@ async fn write_parts(conn: &mut PgConnection, sql: &'static str, all: &[&Reserva
         .bind(column(|p| p.refused))
         .bind(column(|p| p.released))
         .bind(parts.iter().map(|(_, p)| p.kit.as_ref().map(|kit| kit.version)).collect::<Vec<_>>())
+        .bind(parts.iter().map(|(r, _)| r.wishes.promised_at).collect::<Vec<_>>())
+        .bind(parts.iter().map(|(r, _)| r.wishes.ship_complete).collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())
@@ -233,121 +236,6 @@ pub async fn forget_parts(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Res
     sqlx::query("delete from reservation_part where order_id = any($1)").bind(orders).execute(&mut *conn).await?;
     sqlx::query("delete from reservation_fill where order_id = any($1)").bind(orders).execute(conn).await?;
     Ok(())
-}
-
-/// A quantity of one item that waits, of orders of one channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queued {
-    pub item: ItemId,
-    /// Of a kit: the composition that was promised.
-    pub kit_version: Option<i64>,
-    pub channel: Option<String>,
-    pub quantity: i64,
-}
-
-/// How much of some items waits, and of all kits: they may hold the items. Read it after the stock is locked: whoever
-/// joins the queue does so under that lock.
-pub async fn waiting(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<Queued>> {
-    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
-    let rows: Vec<(i64, Option<i64>, Option<String>, i64)> = sqlx::query_as(
-        "with queue as (
-             select order_id, item, kit_version, backordered from reservation_part
-              where backordered > 0 and item = any($1) and kit_version is null
-             union all
-             select order_id, item, kit_version, backordered from reservation_part
-              where backordered > 0 and kit_version is not null
-         )
-         select q.item, q.kit_version, r.channel, sum(q.backordered)::int8
-           from queue q join reservation r using (order_id)
-          group by q.item, q.kit_version, r.channel
-          order by q.item, q.kit_version, r.channel",
-    )
-    .bind(ids)
-    .fetch_all(conn)
-    .await?;
-    let queued = |(item, kit_version, channel, quantity)| Queued { item: ItemId(item), kit_version, channel, quantity };
-    Ok(rows.into_iter().map(queued).collect())
-}
-
-/// Kits that wait and could be completed now, each with the orders at the head of its queue: at most 200 of a kit.
-pub async fn fillable_kits(conn: &mut PgConnection) -> sqlx::Result<Vec<(KitVersion, Uuid)>> {
-    let rows: Vec<(i64, i64, Uuid)> = sqlx::query_as(
-        "select w.item, w.kit_version, head.order_id
-           from (select distinct item, kit_version from reservation_part
-                  where backordered > 0 and kit_version is not null) w
-          cross join lateral (
-                select sum(at.kits)::int8 as free
-                  from (select min(coalesce(greatest(s.on_hand - s.reserved - s.safety, 0), 0) / c.quantity) as kits
-                          from kit_component c cross join location l
-                          left join stock s on s.item = c.component and s.location = l.id
-                         where c.kit = w.item and c.version = w.kit_version
-                         group by l.id) at) free
-          cross join lateral (select p.order_id from reservation_part p
-                               where p.backordered > 0 and p.item = w.item and p.kit_version = w.kit_version
-                               order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
-                               limit least(free.free, 200)) head
-          where free.free > 0
-          limit 5000",
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|(item, version, order)| ((ItemId(item), version), order)).collect())
-}
-
-/// Orders at the head of the queues of items that have free stock: at most 200 of an item, about 5,000 in all.
-pub async fn fillable(conn: &mut PgConnection) -> sqlx::Result<Vec<(ItemId, Uuid)>> {
-    // One look at the index for each item that is waited for, however long its queue is.
-    let rows: Vec<(i64, Uuid)> = sqlx::query_as(
-        "with recursive queue (item) as (
-             (select item from reservation_part where backordered > 0 order by item limit 1)
-             union all
-             select (select p.item from reservation_part p
-                      where p.backordered > 0 and p.item > queue.item order by p.item limit 1)
-               from queue where queue.item is not null
-         )
-         select queue.item, head.order_id
-           from queue
-          cross join lateral (select sum(greatest(on_hand - reserved - safety, 0))::int8 as free from stock where stock.item = queue.item) s
-          cross join lateral (select p.order_id from reservation_part p
-                               where p.backordered > 0 and p.item = queue.item and p.kit_version is null
-                               order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
-                               limit least(s.free, 200)) head
-          where queue.item is not null and s.free > 0
-          limit 5000",
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|(item, order)| (ItemId(item), order)).collect())
-}
-
-/// A place in the backorder queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    pub item: ItemId,
-    pub order_id: Uuid,
-    pub line_no: i32,
-    pub quantity: i64,
-}
-
-/// The heads of the queues of some items, in the order in which they are served, whatever item it is: at most 200 of
-/// each.
-pub async fn queue_heads(conn: &mut PgConnection, items: &[ItemId]) -> sqlx::Result<Vec<Waiting>> {
-    let ids: Vec<i64> = items.iter().map(|item| item.0).collect();
-    let rows: Vec<(i64, Uuid, i32, i64)> = sqlx::query_as(
-        "select head.item, head.order_id, head.line_no, head.backordered
-           from unnest($1::int8[]) wanted (item)
-          cross join lateral (select p.item, p.order_id, p.line_no, p.backordered, p.priority, p.placed_at
-                                from reservation_part p
-                               where p.backordered > 0 and p.item = wanted.item
-                               order by p.item, p.priority, p.placed_at, p.order_id, p.line_no
-                               limit 200) head
-          order by head.priority, head.placed_at, head.order_id, head.line_no",
-    )
-    .bind(ids)
-    .fetch_all(conn)
-    .await?;
-    let place = |(item, order_id, line_no, quantity)| Waiting { item: ItemId(item), order_id, line_no, quantity };
-    Ok(rows.into_iter().map(place).collect())
 }
 
 /// Fills of some orders that were not taken back, in the order of their versions.

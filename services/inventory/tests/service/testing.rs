@@ -4,9 +4,11 @@ use pesan_api::feed::v1 as feed;
 use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::feed::v1::feed_service_server::{FeedService, FeedServiceServer};
 use pesan_api::inventory::v1 as pb;
+use pesan_api::inventory::v1::backorder_service_client::BackorderServiceClient;
 use pesan_api::inventory::v1::count_service_client::CountServiceClient;
 use pesan_api::inventory::v1::item_service_client::ItemServiceClient;
 use pesan_api::inventory::v1::lot_service_client::LotServiceClient;
+use pesan_api::inventory::v1::placement_service_client::PlacementServiceClient;
 use pesan_api::inventory::v1::planning_service_client::PlanningServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::inventory::v1::sourcing_service_client::SourcingServiceClient;
@@ -52,6 +54,8 @@ pub struct Service {
     pub transfers: TransferServiceClient<Channel>,
     pub counts: CountServiceClient<Channel>,
     pub planning: PlanningServiceClient<Channel>,
+    pub backorders: BackorderServiceClient<Channel>,
+    pub placement: PlacementServiceClient<Channel>,
     pub feed: FeedServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
     pub orders: FakeFeed,
@@ -88,6 +92,8 @@ pub async fn start(pool: &PgPool) -> Service {
         transfers: TransferServiceClient::new(channel.clone()),
         counts: CountServiceClient::new(channel.clone()),
         planning: PlanningServiceClient::new(channel.clone()),
+        backorders: BackorderServiceClient::new(channel.clone()),
+        placement: PlacementServiceClient::new(channel.clone()),
         feed: FeedServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel),
         orders,

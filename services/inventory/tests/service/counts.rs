@@ -11,23 +11,28 @@ use sqlx::PgPool;
 use std::time::Duration;
 use tonic::Status;
 
-fn entry(sku: &str, quantity: i64) -> pb::CountEntry {
+pub fn entry(sku: &str, quantity: i64) -> pb::CountEntry {
     pb::CountEntry { sku: sku.into(), quantity, counted_at: None }
 }
 
 impl Service {
-    async fn count(&mut self, location: &str, threshold: Option<pb::ApprovalThreshold>) -> pb::Count {
+    pub async fn count(&mut self, location: &str, threshold: Option<pb::ApprovalThreshold>) -> pb::Count {
         let request =
             pb::CreateCountRequest { request_id: id(), location_id: location.into(), threshold, ..Default::default() };
         self.counts.create_count(request).await.unwrap().into_inner().count.unwrap()
     }
 
-    async fn enter(&mut self, name: &str, entries: Vec<pb::CountEntry>, complete: bool) -> Result<pb::Count, Status> {
+    pub async fn enter(
+        &mut self,
+        name: &str,
+        entries: Vec<pb::CountEntry>,
+        complete: bool,
+    ) -> Result<pb::Count, Status> {
         let request = pb::EnterCountRequest { request_id: id(), name: name.into(), entries, complete };
         Ok(self.counts.enter_count(request).await?.into_inner().count.unwrap())
     }
 
-    async fn approve(&mut self, count: &pb::Count) -> Result<pb::Count, Status> {
+    pub async fn approve(&mut self, count: &pb::Count) -> Result<pb::Count, Status> {
         let request = pb::ApproveCountRequest {
             request_id: id(),
             name: count.number.clone(),

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
-fn kit(sku: &str, components: &[(&str, i64)]) -> pb::Item {
+pub fn kit(sku: &str, components: &[(&str, i64)]) -> pb::Item {
     let component = |(sku, quantity): &(&str, i64)| pb::KitComponent { sku: (*sku).into(), quantity: *quantity };
     let components = components.iter().map(component).collect();
     pb::Item { kind: pb::ItemKind::Kit.into(), components, ..item(sku) }

@@ -43,7 +43,7 @@ pub fn draft(location: &str, lines: &[(&str, i64)]) -> pb::NewPurchaseOrder {
     }
 }
 
-fn arrived(line_no: i32, received: i64, damaged: i64, missing: i64, reason: &str) -> pb::ReceivedLine {
+pub fn arrived(line_no: i32, received: i64, damaged: i64, missing: i64, reason: &str) -> pb::ReceivedLine {
     pb::ReceivedLine { line_no, received, damaged, missing, reason: reason.into(), unit_cost: None }
 }
 
@@ -75,7 +75,7 @@ impl Service {
         self.send(&order.number).await.unwrap()
     }
 
-    async fn arrive(&mut self, name: &str, lines: Vec<pb::ReceivedLine>) -> Result<pb::PurchaseOrder, Status> {
+    pub async fn arrive(&mut self, name: &str, lines: Vec<pb::ReceivedLine>) -> Result<pb::PurchaseOrder, Status> {
         let request =
             pb::ReceivePurchaseOrderRequest { request_id: id(), name: name.into(), lines, ..Default::default() };
         Ok(self.supply.receive_purchase_order(request).await?.into_inner().purchase_order.unwrap())

@@ -22,7 +22,7 @@ pub fn plan(from: &str, to: &str, lines: &[(&str, i64)]) -> pb::CreateTransferRe
     }
 }
 
-fn arrived(received: i64, damaged: i64, lost: i64, reason: &str) -> pb::ArrivedLine {
+pub fn arrived(received: i64, damaged: i64, lost: i64, reason: &str) -> pb::ArrivedLine {
     pb::ArrivedLine { line_no: 1, received, damaged, lost, reason: reason.into() }
 }
 
@@ -36,7 +36,7 @@ impl Service {
         Ok(self.transfers.ship_transfer(request).await?.into_inner().transfer.unwrap())
     }
 
-    async fn unload(&mut self, name: &str, line: pb::ArrivedLine) -> Result<pb::Transfer, Status> {
+    pub async fn unload(&mut self, name: &str, line: pb::ArrivedLine) -> Result<pb::Transfer, Status> {
         let request =
             pb::ReceiveTransferRequest { request_id: id(), name: name.into(), lines: vec![line], received_at: None };
         Ok(self.transfers.receive_transfer(request).await?.into_inner().transfer.unwrap())

@@ -18,6 +18,9 @@ pub struct Queued {
     pub quantity: i64,
 }
 
+/// Item, composition, channel, in turn, quantity.
+type QueuedRow = (i64, Option<i64>, Option<String>, bool, i64);
+
 /// How much of some items waits, and of all kits: they may hold the items; without what some orders wait for. Read it
 /// after the stock is locked: whoever joins the queue does so under that lock.
 pub async fn waiting(
@@ -26,7 +29,7 @@ pub async fn waiting(
     now: OffsetDateTime,
     without: &[Uuid],
 ) -> sqlx::Result<Vec<Queued>> {
-    let rows: Vec<(i64, Option<i64>, Option<String>, bool, i64)> = sqlx::query_as(
+    let rows: Vec<QueuedRow> = sqlx::query_as(
         "with queue as (
              select order_id, item, kit_version, backordered, ship_complete, promised_at from reservation_part
               where backordered > 0 and item = any($1) and kit_version is null

@@ -136,7 +136,7 @@ async fn what_expires_first_is_shipped_first_and_can_be_recalled(pool: PgPool) {
     let first = service.lots.list_lot_orders(request.clone()).await.unwrap().into_inner();
     let request = pb::ListLotOrdersRequest { page_token: first.next_page_token.clone(), ..request };
     let second = service.lots.list_lot_orders(request).await.unwrap().into_inner();
-    let mut recalled = vec![first.orders[0].clone(), second.orders[0].clone()];
+    let mut recalled = [first.orders[0].clone(), second.orders[0].clone()];
     recalled.sort_by_key(|order| order.shipped);
     let shipped: Vec<_> = recalled.iter().map(|order| (order.order_id.clone(), order.shipped)).collect();
     assert_eq!(shipped, [(orders[1].order_id.clone(), 1), (orders[0].order_id.clone(), 4)]);

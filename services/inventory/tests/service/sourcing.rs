@@ -58,11 +58,11 @@ async fn rules_are_data_versioned_and_take_effect_at_once(pool: PgPool) {
     let rules = service.sourcing.get_sourcing_rules(request).await.unwrap().into_inner().rules.unwrap();
     assert_eq!((rules.version, rules.rank_weight, rules.transit.len()), (0, 1.0, 4));
     let order = to(BERLIN, all_or_nothing(&[("MUG", 1)]));
-    assert_eq!(ships_from(&mut service, &order).await, [london.clone()]);
+    assert_eq!(ships_from(&mut service, &order).await, std::slice::from_ref(&london));
 
     assert_eq!(set(&mut service, nearest(), 0).await.unwrap(), 1);
     let order = to(BERLIN, all_or_nothing(&[("MUG", 1)]));
-    assert_eq!(ships_from(&mut service, &order).await, [berlin.clone()]);
+    assert_eq!(ships_from(&mut service, &order).await, std::slice::from_ref(&berlin));
     let told = decision(&mut service, &order.order_id).await.unwrap();
     assert_eq!(told.rules.unwrap().version, 1);
     assert!(told.distance_known);
@@ -129,13 +129,13 @@ async fn a_choice_is_explained_and_no_choice_is_not(pool: PgPool) {
 
     // One location may have it: there was nothing to choose.
     let single = all_or_nothing(&[("CUP", 1)]);
-    assert_eq!(ships_from(&mut service, &single).await, [berlin.clone()]);
+    assert_eq!(ships_from(&mut service, &single).await, std::slice::from_ref(&berlin));
     assert_eq!(decision(&mut service, &single.order_id).await.unwrap_err().code(), tonic::Code::NotFound);
     assert_eq!(decision(&mut service, "x").await.unwrap_err().code(), tonic::Code::InvalidArgument);
 
     // Wishes are honoured and told.
     let preferred = pb::OrderDemand { preferred_location_id: berlin.clone(), ..all_or_nothing(&[("MUG", 1)]) };
-    assert_eq!(ships_from(&mut service, &preferred).await, [berlin.clone()]);
+    assert_eq!(ships_from(&mut service, &preferred).await, std::slice::from_ref(&berlin));
     assert_eq!(decision(&mut service, &preferred.order_id).await.unwrap().preferred_location_id, berlin);
     let complete = pb::OrderDemand { ship_complete: true, ..all_or_nothing(&[("MUG", 1), ("CUP", 1)]) };
     assert_eq!(ships_from(&mut service, &complete).await, [berlin.clone(), berlin]);

@@ -193,3 +193,24 @@ impl Ready<'_> {
         self.holds.is_empty() && self.verdict.rejection.is_none()
     }
 }
+
+/// An order that is to be placed for a return.
+#[derive(Clone, Debug)]
+pub struct NewLinked<'a> {
+    /// UUIDv7.
+    pub order_id: Uuid,
+    /// The return.
+    pub return_id: Uuid,
+    /// The order that the goods came from.
+    pub original: Uuid,
+    /// Numbered by place, from 1.
+    pub lines: &'a [DraftLine],
+    /// Sums over the lines.
+    pub totals: Totals,
+    /// The payment provider's; empty where nothing is to be paid or it is paid on account.
+    pub payment_token: &'a str,
+    /// When it counts as placed.
+    pub placed_at: OffsetDateTime,
+    /// When it is recorded.
+    pub recorded_at: OffsetDateTime,
+}

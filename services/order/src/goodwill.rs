@@ -30,6 +30,16 @@ pub struct Goodwill {
     pub credited: Option<Decimal>,
 }
 
+/// A goodwill that billing credited.
+pub struct Allowed {
+    /// Ours.
+    pub goodwill_id: Uuid,
+    /// The credit note.
+    pub document_id: Uuid,
+    /// With tax.
+    pub amount: Decimal,
+}
+
 /// What was invoiced for lines, with tax: (line number, amount).
 pub type Invoiced = Vec<(i32, Decimal)>;
 

@@ -2,12 +2,11 @@
 
 use crate::change::Amendment;
 use crate::convert::{location_text, money, quantities};
-use crate::draft::{DraftLine, Ready};
+use crate::draft::{DraftLine, NewLinked, Ready};
 use crate::line::{Line, LinePromise};
 use crate::name::order_number;
 use crate::order::{Head, Order, OrderLine};
 use crate::settlement::{Promise, Work};
-use crate::store::linked::NewLinked;
 use pesan_api::order::v1 as pb;
 use pesan_api::r#type::v1::Address;
 use pesan_grpc::parse::to_timestamp;

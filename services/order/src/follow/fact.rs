@@ -25,7 +25,7 @@ pub enum Fact {
     /// A credit note was written.
     Credited(Vec<DocumentLine>),
     /// A credit note without goods was written.
-    Allowed(CreditNoteIssued),
+    Allowed(Box<CreditNoteIssued>),
     /// Nothing more of a return comes back.
     Closed(ExpectedReturnClosed),
 }
@@ -58,7 +58,7 @@ impl Fact {
             Ok(Some(Self::Returned(fact)))
         } else if let Some(fact) = event.decode::<CreditNoteIssued>()? {
             if !fact.goodwill_id.is_empty() {
-                return Ok(Some(Self::Allowed(fact)));
+                return Ok(Some(Self::Allowed(Box::new(fact))));
             }
             let document = fact.document.filter(|document| !document.order_id.is_empty());
             Ok(document.map(|document| Self::Credited(document.lines)))

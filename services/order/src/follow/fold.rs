@@ -3,6 +3,7 @@
 use super::fact::Fact;
 use crate::cancellation::Part;
 use crate::convert;
+use crate::goodwill::Allowed;
 use crate::line::{Line, Unlawful};
 use crate::order::Head;
 use crate::rma::Discrepancy;
@@ -15,7 +16,6 @@ use pesan_api::order::v1 as pb;
 use pesan_feed::{Event, NewEvent};
 use pesan_grpc::parse::from_money;
 use prost::{Message, Name};
-use rust_decimal::Decimal;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -40,16 +40,6 @@ pub struct Fold<'a> {
     discrepancies: Vec<(Uuid, Discrepancy)>,
     /// What was credited without goods.
     allowed: Vec<Allowed>,
-}
-
-/// A goodwill that billing credited.
-pub struct Allowed {
-    /// Ours.
-    pub goodwill_id: Uuid,
-    /// The credit note.
-    pub document_id: Uuid,
-    /// With tax.
-    pub amount: Decimal,
 }
 
 /// What a batch did to an order.

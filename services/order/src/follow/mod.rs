@@ -1,10 +1,11 @@
 //! What becomes of orders in the hands of inventory, fulfilment and billing. A batch of their facts is folded into the
 //! lines it touches: each line and each order is read once and written once, however many facts tell of it.
 
+mod due;
 mod fact;
-pub mod fold;
+mod fold;
 
-use crate::ops::{self, Books};
+use crate::ops::Books;
 use crate::store;
 use fact::Fact;
 use fold::Fold;
@@ -77,7 +78,7 @@ impl Handle for Follow {
         store::rma::add_discrepancies(conn, fold.discrepancies()).await?;
         let closed = store::rma::release(conn, &fold.released()).await?;
         store::goodwill::credited(conn, fold.allowed()).await?;
-        events.extend(ops::linked::place_due(conn, &mut fold, exchanged, closed, self.books.clock.now()).await?);
+        events.extend(due::place_due(conn, &mut fold, exchanged, closed, self.books.clock.now()).await?);
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
         store::change::pass_over(conn, fold.passed_over()).await?;

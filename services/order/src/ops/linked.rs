@@ -2,19 +2,16 @@
 //! the transaction of what it follows from, and settled as any other order.
 
 use crate::convert;
-use crate::draft::{DraftLine, Totals};
+use crate::draft::{DraftLine, NewLinked, Totals};
 use crate::error::Error;
-use crate::follow::fold::Fold;
 use crate::name::order_number;
 use crate::order::Order;
 use crate::rma::Rma;
 use crate::settlement::WorkLine;
 use crate::store;
-use crate::store::linked::NewLinked;
 use pesan_api::order::v1::{ReturnResolution, ReturnState};
 use pesan_feed::NewEvent;
 use sqlx::PgConnection;
-use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -28,34 +25,6 @@ pub enum Content<'a> {
         /// The service item.
         sku: &'a str,
     },
-}
-
-/// Places the orders of those returns whose goods are back now; the facts of it. `exchanged` and `closed` are the returns of
-/// the batch that it may concern.
-pub async fn place_due(
-    conn: &mut PgConnection,
-    fold: &mut Fold<'_>,
-    exchanged: Vec<Uuid>,
-    closed: Vec<Uuid>,
-    now: OffsetDateTime,
-) -> Result<Vec<NewEvent>, Error> {
-    let ids: BTreeSet<Uuid> = exchanged.into_iter().chain(closed).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut events = Vec::new();
-    for mut rma in store::rma::by_ids(conn, &ids.into_iter().collect::<Vec<_>>()).await? {
-        if !rma.is_due() {
-            continue;
-        }
-        let at = fold.last_of(rma.order_id).map_or(now, |event| event.effective_at);
-        let (original, resolution) = (original(conn, rma.order_id).await?, rma.resolution);
-        events.push(place(conn, &mut rma, &original, Content::Wished(resolution), (at, now)).await?);
-        rma.version += 1;
-        store::rma::save(conn, &rma).await?;
-        events.extend(fold.tell(rma.order_id, &convert::returns::progressed(&rma, original.currency)));
-    }
-    Ok(events)
 }
 
 /// The order that a return's goods came from, with its lines.

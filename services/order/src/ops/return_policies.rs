@@ -6,6 +6,7 @@ use crate::ops::Books;
 use crate::return_policy::Policy;
 use crate::store;
 use pesan_api::order::v1 as pb;
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// Most policies there can be.
@@ -13,7 +14,8 @@ const MOST: i64 = 200;
 
 /// Creates or replaces policies; of two with one name the later counts.
 pub async fn upsert(books: &Books, policies: &[Policy]) -> Result<(), Error> {
-    let by_name: BTreeMap<&str, &Policy> = policies.iter().map(|policy| (policy.name.as_str(), policy)).collect();
+    let shown = |policy: &Policy| (policy.name.clone(), convert::return_policies::shown(policy));
+    let by_name: BTreeMap<String, pb::ReturnPolicy> = policies.iter().map(shown).collect();
     let mut tx = store::begin(&books.pool).await?;
     store::return_policy::lock(&mut tx).await?;
     if store::return_policy::write(&mut tx, &by_name.into_values().collect::<Vec<_>>()).await? > MOST {
@@ -25,8 +27,14 @@ pub async fn upsert(books: &Books, policies: &[Policy]) -> Result<(), Error> {
 /// All of them, by rank and name.
 pub async fn list(books: &Books) -> Result<Vec<pb::ReturnPolicy>, Error> {
     let mut conn = books.pool.acquire().await?;
-    let policies = store::return_policy::all(&mut conn).await?;
-    Ok(policies.iter().map(convert::return_policies::shown).collect())
+    store::return_policy::all(&mut conn).await
+}
+
+/// All of them, by rank and name, to judge by.
+pub async fn all(conn: &mut PgConnection) -> Result<Vec<Policy>, Error> {
+    let stored = store::return_policy::all(conn).await?.into_iter();
+    let policies: Result<_, _> = stored.map(convert::return_policies::policy).collect();
+    policies.map_err(|_| Error::Broken("a stored return policy"))
 }
 
 /// Removes one.

@@ -49,7 +49,7 @@ struct Desk {
 /// A return that somebody wants to do something with.
 enum Opened {
     /// It was done before.
-    Answered(pb::Return),
+    Answered(Box<pb::Return>),
     Desk(Box<Desk>),
 }
 
@@ -139,7 +139,7 @@ impl Clerk {
         match idempotency::claim(&mut tx, &[claim]).await?.pop() {
             Some(Claimed::Answered(bytes)) => {
                 let answer = pb::Return::decode(bytes.as_slice()).map_err(|_| Error::Broken("a stored answer"))?;
-                return Ok(Opened::Answered(answer));
+                return Ok(Opened::Answered(Box::new(answer)));
             }
             Some(Claimed::Reused(fields)) => return Err(Error::RequestIdReused(fields)),
             Some(Claimed::New | Claimed::SameAs(_)) | None => {}
@@ -154,7 +154,7 @@ impl Clerk {
     /// Approves a return that awaits it.
     pub async fn approve(&self, deed: &Deed) -> Result<pb::Return, Error> {
         let mut desk = match self.open(deed).await? {
-            Opened::Answered(answer) => return Ok(answer),
+            Opened::Answered(answer) => return Ok(*answer),
             Opened::Desk(desk) => desk,
         };
         desk.expect(ReturnState::AwaitingApproval, "it does not await approval")?;
@@ -167,7 +167,7 @@ impl Clerk {
     /// Rejects a return that awaits approval.
     pub async fn reject(&self, deed: &Deed) -> Result<pb::Return, Error> {
         let mut desk = match self.open(deed).await? {
-            Opened::Answered(answer) => return Ok(answer),
+            Opened::Answered(answer) => return Ok(*answer),
             Opened::Desk(desk) => desk,
         };
         desk.expect(ReturnState::AwaitingApproval, "it does not await approval")?;
@@ -190,7 +190,7 @@ impl Clerk {
             state => return Err(Error::ReturnState(state, "nothing of it is expected")),
         };
         let mut desk = match self.open(deed).await? {
-            Opened::Answered(answer) => return Ok(answer),
+            Opened::Answered(answer) => return Ok(*answer),
             Opened::Desk(desk) => desk,
         };
         match released {
@@ -239,7 +239,7 @@ impl Clerk {
     pub async fn resolve(&self, command: &Resolve) -> Result<pb::Return, Error> {
         let deed = &command.deed;
         let mut desk = match self.open(deed).await? {
-            Opened::Answered(answer) => return Ok(answer),
+            Opened::Answered(answer) => return Ok(*answer),
             Opened::Desk(desk) => desk,
         };
         let place = desk.rma.discrepancies.iter().position(|one| one.id == command.discrepancy_id);
@@ -281,7 +281,7 @@ impl Clerk {
     pub async fn repair(&self, command: &Repair) -> Result<pb::Return, Error> {
         let deed = &command.deed;
         let mut desk = match self.open(deed).await? {
-            Opened::Answered(answer) => return Ok(answer),
+            Opened::Answered(answer) => return Ok(*answer),
             Opened::Desk(desk) => desk,
         };
         let state = desk.rma.state();

@@ -4,8 +4,8 @@ use crate::convert;
 use crate::convert::returns::ListReturns;
 use crate::error::Error;
 use crate::name::{OrderName, ReturnName};
-use crate::ops::Books;
 use crate::ops::linked::{self, Content};
+use crate::ops::{Books, return_policies};
 use crate::order::Order;
 use crate::quantities::Quantities;
 use crate::return_policy::{Judgement, NotAllowed, Policy, fitting};
@@ -113,7 +113,7 @@ impl Shelf {
         found: &HashMap<OrderName, Uuid>,
         requests: &[(ReturnRequest, String)],
     ) -> Result<Self, Error> {
-        let policies = store::return_policy::all(conn).await?;
+        let policies = return_policies::all(conn).await?;
         // What lines cost is asked for restocking fees only.
         let orders = store::read::orders(conn, ids, !policies.is_empty()).await?;
         let customers: Vec<Uuid> = orders.values().filter_map(|order| order.customer_id).collect();

@@ -1,8 +1,7 @@
 //! Goodwill.
 
 use crate::error::Error;
-use crate::follow::fold::Allowed;
-use crate::goodwill::Goodwill;
+use crate::goodwill::{Allowed, Goodwill};
 use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};

@@ -1,32 +1,9 @@
 //! Orders that are placed for a return: they take after the order that the goods came from.
 
-use crate::draft::{DraftLine, Totals};
+use crate::draft::NewLinked;
 use crate::error::Error;
 use crate::store::column;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
-use uuid::Uuid;
-
-/// An order that is to be placed for a return.
-#[derive(Clone, Debug)]
-pub struct NewLinked<'a> {
-    /// UUIDv7.
-    pub order_id: Uuid,
-    /// The return.
-    pub return_id: Uuid,
-    /// The order that the goods came from.
-    pub original: Uuid,
-    /// Numbered by place, from 1.
-    pub lines: &'a [DraftLine],
-    /// Sums over the lines.
-    pub totals: Totals,
-    /// The payment provider's; empty where nothing is to be paid or it is paid on account.
-    pub payment_token: &'a str,
-    /// When it counts as placed.
-    pub placed_at: OffsetDateTime,
-    /// When it is recorded.
-    pub recorded_at: OffsetDateTime,
-}
 
 /// Writes one with its lines and its job; its number. The return's id is its request id: there is one for a return at most.
 pub async fn insert(conn: &mut PgConnection, new: &NewLinked<'_>) -> Result<i64, Error> {

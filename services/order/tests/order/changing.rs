@@ -138,6 +138,21 @@ async fn before_the_promise_the_whole_order_can_go(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
+async fn new_lines_are_wanted_as_the_order_is(pool: PgPool) {
+    let suite = start(pool).await;
+    let wish = NewOrder { preferred_location_id: ANNEX.into(), ..order(&[("TEA", 4)]) };
+    let placed = suite.place(wish).await;
+    let later = prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 };
+    let date = Kind::SetShipDate(SetShipDate { not_before: Some(later) });
+    change(&suite, &placed.id, vec![add("MUG", 3), date]).await;
+    let calls = suite.peers.inventory.calls.lock().unwrap().clone();
+    let asked = &calls.last().unwrap()[0];
+    assert!(asked.in_addition && !asked.dry_run);
+    assert_eq!((asked.channel.as_str(), asked.preferred_location_id.as_str()), ("web", ANNEX));
+    assert_eq!(asked.not_before, Some(later));
+}
+
+#[sqlx::test(migrations = false)]
 async fn after_the_promise_everything_at_once(pool: PgPool) {
     let suite = start(pool).await;
     let placed = suite.place(order(&[("TEA", 4), ("CUP", 2)])).await;
@@ -167,7 +182,7 @@ async fn after_the_promise_everything_at_once(pool: PgPool) {
     // All that is reserved was withdrawn: some to go, the rest to be sent elsewhere.
     let asked = suite.peers.fulfilment.asked.lock().unwrap().clone();
     let withdrawn: Vec<_> = asked[0].lines.iter().map(|l| (l.line_no, l.quantity)).collect();
-    assert_eq!(withdrawn, [(1, 3), (1, 1), (2, 2)]);
+    assert_eq!(withdrawn, [(1, 4), (2, 2)]);
     let cancelled: OrderCancelled = suite.fact(&placed.id).await;
     assert_eq!((cancelled.lines[0].quantity, cancelled.whole, cancelled.revision), (3, false, 1));
     let amended: OrderAmended = suite.fact(&placed.id).await;

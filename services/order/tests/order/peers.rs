@@ -315,6 +315,9 @@ impl AccountService for FakeBilling {
     }
 }
 
+/// What comes no more of a return, as (line, quantity), or a refusal.
+pub type Released = Result<Vec<(i32, i64)>, Status>;
+
 /// Fulfilment that lets go of everything, unless a test has it say something else first.
 #[derive(Clone, Default)]
 pub struct FakeFulfilment {
@@ -324,8 +327,8 @@ pub struct FakeFulfilment {
     pub asked: Arc<Mutex<Vec<fulfilment::WithdrawLinesRequest>>>,
     /// Its fulfilment orders, as it lists them.
     pub orders: Arc<Mutex<Vec<fulfilment::FulfilmentOrder>>>,
-    /// What it says when it shall close a return: (line, released), or a refusal.
-    pub closes: Arc<Mutex<Option<Result<Vec<(i32, i64)>, Status>>>>,
+    /// What it says when it shall close a return; none: it knows of none.
+    pub closes: Arc<Mutex<Option<Released>>>,
     /// Taken before each answer: a test that holds it holds fulfilment.
     pub gate: Arc<tokio::sync::Mutex<()>>,
 }

@@ -6,8 +6,9 @@ use crate::returning::{approved, ask, new, refused, shipped};
 use crate::suite::{Suite, eur, order, reason, start};
 use pesan_api::fulfilment::v1::Delivered;
 use pesan_api::order::v1::*;
+use pesan_host::Clock;
 use sqlx::PgPool;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -115,7 +116,7 @@ async fn a_return_after_its_window_needs_a_named_person(pool: PgPool) {
     issue(&suite, &placed.id, shipment, HALL, &[(1, 4)]);
     let order = suite.until(&placed.id, OrderState::Shipped).await;
     // It arrived forty days ago.
-    let at = OffsetDateTime::now_utc() - Duration::days(40);
+    let at = Clock::System.now() - Duration::days(40);
     sqlx::query("update orders set shipped_at = $1, delivered_at = $1").bind(at).execute(&suite.pool).await.unwrap();
     let damaged = ReturnTerms { resolutions: vec![ReturnResolution::Refund.into()], ..terms("DAMAGED") };
     set(&suite, vec![ReturnPolicy { channels: vec!["web".into()], ..policy("web", vec![damaged]) }]).await;

@@ -26,7 +26,7 @@ pub(super) enum Said<T> {
     Unknown,
 }
 
-/// What a change needs of inventory. An order that does not wait gets its new lines in full or not at all.
+/// What a change needs of inventory, wanted as the order is. One that does not wait gets its new lines in full or not at all.
 pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inventory::OrderDemand {
     let policy = match order.reservation_policy {
         ReservationPolicy::AllOrNothing | ReservationPolicy::WhatIsThere => inventory::ShortagePolicy::AllOrNothing,
@@ -36,8 +36,8 @@ pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inv
         line_no: line.line_no,
         sku: line.sku.clone(),
         quantity: line.quantity,
-        ..Default::default()
     };
+    let not_before = if amendment.rescheduled { amendment.not_before } else { order.not_before };
     inventory::OrderDemand {
         order_id: order.head.order_id.to_string(),
         lines: amendment.added.iter().map(line).collect(),
@@ -45,6 +45,9 @@ pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inv
         priority: order.priority,
         placed_at: Some(to_timestamp(order.head.placed_at)),
         traceparent: order.head.traceparent.clone().unwrap_or_default(),
+        channel: order.channel.clone(),
+        preferred_location_id: order.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
+        not_before: not_before.map(to_timestamp),
         revision: revision.into(),
         in_addition: true,
         ..Default::default()

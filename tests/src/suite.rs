@@ -8,6 +8,7 @@ use pesan_api::feed::v1::GetPositionRequest;
 use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_api::fulfilment::v1::fulfilment_service_client::FulfilmentServiceClient;
 use pesan_api::fulfilment::v1::return_receipt_service_client::ReturnReceiptServiceClient;
+use pesan_api::inventory::v1::count_service_client::CountServiceClient;
 use pesan_api::inventory::v1::item_service_client::ItemServiceClient;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::inventory::v1::stock_service_client::StockServiceClient;
@@ -15,6 +16,7 @@ use pesan_api::order::v1::change_service_client::ChangeServiceClient;
 use pesan_api::order::v1::customer_service_client::CustomerServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
+use pesan_host::Clock;
 use sqlx::{ConnectOptions as _, Executor as _, PgPool};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -44,22 +46,29 @@ pub struct Suite {
     running: BTreeMap<&'static str, Running>,
     /// Set: services are processes, with this environment besides their own.
     environment: Option<Vec<(String, String)>>,
+    /// What services in this process take the time from.
+    clock: Clock,
 }
 
 impl Suite {
     /// Makes a schema for each service in the empty database of `pool`, and starts all five in this process.
     pub async fn start(pool: &PgPool) -> anyhow::Result<Self> {
-        Self::start_as(pool, None).await
+        Self::start_as(pool, None, Clock::System).await
     }
 
     /// As [`Suite::start`], each as its own binary, with more environment variables.
     pub async fn start_processes(pool: &PgPool, environment: Vec<(String, String)>) -> anyhow::Result<Self> {
-        Self::start_as(pool, Some(environment)).await
+        Self::start_as(pool, Some(environment), Clock::System).await
     }
 
-    async fn start_as(pool: &PgPool, environment: Option<Vec<(String, String)>>) -> anyhow::Result<Self> {
+    /// As [`Suite::start`], with a clock that can be turned.
+    pub async fn start_with_clock(pool: &PgPool, clock: Clock) -> anyhow::Result<Self> {
+        Self::start_as(pool, None, clock).await
+    }
+
+    async fn start_as(pool: &PgPool, environment: Option<Vec<(String, String)>>, clock: Clock) -> anyhow::Result<Self> {
         let (addresses, urls, running) = Default::default();
-        let mut suite = Self { addresses, urls, running, environment };
+        let mut suite = Self { addresses, urls, running, environment, clock };
         let mut listeners = Vec::new();
         for service in SERVICES {
             pool.execute(sqlx::AssertSqlSafe(format!("create schema pesan_{service}"))).await?;
@@ -165,6 +174,7 @@ impl Suite {
                     inventory_endpoint: self.endpoint("inventory"),
                     billing_endpoint: self.endpoint("billing"),
                     fulfilment_endpoint: self.endpoint("fulfilment"),
+                    clock: self.clock.clone(),
                     ..pesan_order::config::Config::for_database(address, &url)
                 };
                 let app = pesan_order::app::Application::build_on(config, listener).await?;
@@ -174,6 +184,7 @@ impl Suite {
                 let config = pesan_inventory::config::Config {
                     order_endpoint: self.endpoint("order"),
                     fulfilment_endpoint: self.endpoint("fulfilment"),
+                    clock: self.clock.clone(),
                     ..pesan_inventory::config::Config::for_database(address, &url)
                 };
                 let app = pesan_inventory::app::Application::build_on(config, listener).await?;
@@ -182,6 +193,7 @@ impl Suite {
             "fulfilment" => {
                 let config = pesan_fulfilment::config::Config {
                     order_endpoint: self.endpoint("order"),
+                    clock: self.clock.clone(),
                     ..pesan_fulfilment::config::Config::for_database(address, &url)
                 };
                 let app = pesan_fulfilment::app::Application::build_on(config, listener).await?;
@@ -192,6 +204,7 @@ impl Suite {
                     order_endpoint: self.endpoint("order"),
                     inventory_endpoint: self.endpoint("inventory"),
                     fulfilment_endpoint: self.endpoint("fulfilment"),
+                    clock: self.clock.clone(),
                     ..pesan_billing::config::Config::for_database(address, &url)
                 };
                 let app = pesan_billing::app::Application::build_on(config, listener).await?;
@@ -204,6 +217,7 @@ impl Suite {
                     fulfilment_endpoint: self.endpoint("fulfilment"),
                     billing_endpoint: self.endpoint("billing"),
                     dashboard_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+                    clock: self.clock.clone(),
                     ..pesan_analytics::config::Config::for_database(address, &url)
                 };
                 let app = pesan_analytics::app::Application::build_on(config, listener).await?;
@@ -214,7 +228,8 @@ impl Suite {
         Ok(())
     }
 
-    fn channel(&self, service: &str) -> Channel {
+    /// A connection of its own to a service.
+    pub fn channel(&self, service: &str) -> Channel {
         #[expect(clippy::expect_used, reason = "an address is always an endpoint")]
         Endpoint::from_shared(self.endpoint(service)).expect("endpoint").connect_lazy()
     }
@@ -236,6 +251,7 @@ macro_rules! clients {
 clients! {
     orders: OrderServiceClient of "order",
     changes: ChangeServiceClient of "order",
+    counts: CountServiceClient of "inventory",
     customers: CustomerServiceClient of "order",
     returns: ReturnServiceClient of "order",
     items: ItemServiceClient of "inventory",

@@ -15,6 +15,7 @@ use pesan_api::inventory::v1::stock_service_client::StockServiceClient;
 use pesan_api::order::v1::change_service_client::ChangeServiceClient;
 use pesan_api::order::v1::customer_service_client::CustomerServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
+use pesan_api::order::v1::promise_service_client::PromiseServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
 use pesan_host::Clock;
 use sqlx::{ConnectOptions as _, Executor as _, PgPool};
@@ -253,6 +254,7 @@ clients! {
     changes: ChangeServiceClient of "order",
     counts: CountServiceClient of "inventory",
     customers: CustomerServiceClient of "order",
+    promises: PromiseServiceClient of "order",
     returns: ReturnServiceClient of "order",
     items: ItemServiceClient of "inventory",
     stock: StockServiceClient of "inventory",

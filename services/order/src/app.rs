@@ -8,7 +8,9 @@ use crate::ops::accept::Acceptor;
 use crate::ops::cancel::Canceller;
 use crate::ops::change::Changer;
 use crate::ops::goodwill::Grantor;
+use crate::ops::handover;
 use crate::ops::place;
+use crate::ops::promise::Promiser;
 use crate::ops::return_steps::Clerk;
 use crate::ops::review::Reviewer;
 use crate::ops::saga::Saga;
@@ -24,11 +26,13 @@ use crate::rpc::imports::Imports;
 use crate::rpc::inquiries::Inquiries;
 use crate::rpc::orders::Orders;
 use crate::rpc::prices::Prices;
+use crate::rpc::promises::Promises;
 use crate::rpc::proof::Proof;
 use crate::rpc::quotations::Quotations;
 use crate::rpc::return_policies::ReturnPolicies;
 use crate::rpc::returns::Returns;
 use crate::rpc::rules::Rules;
+use crate::rpc::schedules::Schedules;
 use crate::rpc::search::Search;
 use crate::rpc::watch::Watchers;
 use anyhow::Context as _;
@@ -47,10 +51,12 @@ use pesan_api::order::v1::import_service_server::ImportServiceServer;
 use pesan_api::order::v1::inquiry_service_server::InquiryServiceServer;
 use pesan_api::order::v1::order_service_server::OrderServiceServer;
 use pesan_api::order::v1::price_service_server::PriceServiceServer;
+use pesan_api::order::v1::promise_service_server::PromiseServiceServer;
 use pesan_api::order::v1::quotation_service_server::QuotationServiceServer;
 use pesan_api::order::v1::return_policy_service_server::ReturnPolicyServiceServer;
 use pesan_api::order::v1::return_service_server::ReturnServiceServer;
 use pesan_api::order::v1::rule_service_server::RuleServiceServer;
+use pesan_api::order::v1::schedule_service_server::ScheduleServiceServer;
 use pesan_api::order::v1::search_service_server::SearchServiceServer;
 use pesan_api::proof::v1::proof_service_server::ProofServiceServer;
 use pesan_feed::{Feed, Follower, FollowerOptions};
@@ -78,6 +84,7 @@ pub struct Application {
     reviewer: Reviewer,
     changer: Changer,
     acceptor: Acceptor,
+    promiser: Promiser,
     /// Rounds and batches under way.
     running: TaskTracker,
     /// Cancelled when it stops: lets go of watchers.
@@ -144,6 +151,7 @@ impl Application {
             canceller: canceller.clone(),
             watchers: Watchers::new(stopping.clone()),
         };
+        let promiser = Promiser { books: books.clone(), inventory: settler_inventory.clone() };
         let changer = Changer {
             books: books.clone(),
             saga: saga.clone(),
@@ -218,6 +226,14 @@ impl Application {
                 SearchServiceServer::new(Search { books: books.clone(), billing: balances })
                     .max_encoding_message_size(MAX_MESSAGE),
             )
+            .add(
+                PromiseServiceServer::new(Promises { promiser: promiser.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
+            .add(
+                ScheduleServiceServer::new(Schedules { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE),
+            )
             .add(FeedServiceServer::new(feed).max_encoding_message_size(MAX_MESSAGE))
             .add(ProofServiceServer::new(Proof { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE));
 
@@ -241,6 +257,7 @@ impl Application {
             reviewer,
             changer,
             acceptor,
+            promiser,
             running,
             stopping,
             followers,
@@ -284,6 +301,14 @@ impl Application {
         tasks.spawn({
             let stop = stop.clone();
             async move { ("accepting", ended(acceptor.recover(stop)).await) }
+        });
+        tasks.spawn({
+            let (promiser, stop) = (self.promiser, stop.clone());
+            async move { ("tidying promises", ended(promiser.recover(stop)).await) }
+        });
+        tasks.spawn({
+            let (books, stop) = (self.books.clone(), stop.clone());
+            async move { ("handing over", ended(handover::recover(books, stop)).await) }
         });
         tasks.spawn({
             let (pool, stop) = (self.books.pool.clone(), stop.clone());

@@ -108,6 +108,29 @@ pub fn plan(lines: &[Line], wanted: &Wanted, granted: &[Part]) -> Result<Plan, I
     Ok(plan)
 }
 
+/// Of what is kept back from fulfilment, what a cancellation takes: it need not be asked for. What waits for stock goes
+/// before it, what fulfilment has after it.
+pub fn from_withheld(lines: &[Line], wanted: &Wanted, granted: &[Part], withheld: &[Part]) -> Vec<Part> {
+    let mut taken = Vec::new();
+    for line in lines {
+        let of_line = |part: &&Part| part.line_no == line.line_no;
+        let wanted = match wanted {
+            Wanted::Everything => line.quantities.open(),
+            Wanted::Lines(lines) => lines.get(&line.line_no).copied().unwrap_or(0),
+        };
+        let granted: i64 = granted.iter().filter(of_line).map(|part| part.quantity).sum();
+        let mut left = wanted - granted - line.quantities.backordered;
+        for part in withheld.iter().filter(of_line) {
+            let quantity = part.quantity.min(left);
+            if quantity > 0 {
+                taken.push(Part { quantity, ..*part });
+                left -= quantity;
+            }
+        }
+    }
+    taken
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +164,23 @@ mod tests {
             (Wanted::Everything, vec![(1, 3)], vec![part(1, 2, 2), part(1, 1, 4), part(2, 1, 1)]),
         ] {
             assert_eq!(plan(&lines, &asked, &[]), Ok(Plan { backordered, to_ask }), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_back_goes_after_what_waits_and_before_what_fulfilment_has() {
+        let lines = [line(1, &[(1, 4), (2, 2)], 3)];
+        let withheld = [part(1, 1, 2), part(1, 2, 2)];
+        for (asked, granted, taken, to_ask) in [
+            (wanted(&[(1, 3)]), vec![], vec![], vec![]),
+            (wanted(&[(1, 4)]), vec![], vec![part(1, 1, 1)], vec![]),
+            (wanted(&[(1, 8)]), vec![], vec![part(1, 1, 2), part(1, 2, 2)], vec![part(1, 1, 1)]),
+            (wanted(&[(1, 8)]), vec![part(1, 1, 1)], vec![part(1, 1, 2), part(1, 2, 2)], vec![]),
+            (Wanted::Everything, vec![], vec![part(1, 1, 2), part(1, 2, 2)], vec![part(1, 1, 2)]),
+        ] {
+            assert_eq!(from_withheld(&lines, &asked, &granted, &withheld), taken, "{asked:?}");
+            let free: Vec<Part> = granted.into_iter().chain(taken).collect();
+            assert_eq!(plan(&lines, &asked, &free).unwrap().to_ask, to_ask, "{asked:?}");
         }
     }
 

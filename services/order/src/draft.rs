@@ -1,5 +1,6 @@
 //! An order that is well formed and about to be placed.
 
+use crate::delivery::Terms;
 use crate::order::Hold;
 use crate::rule::Verdict;
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, ReservationPolicy};
@@ -75,6 +76,19 @@ pub struct Draft {
     pub sales_rep: String,
     /// The trace it is placed in.
     pub traceparent: Option<String>,
+    /// What it says about its delivery; none: nothing.
+    pub delivery: Option<Box<Terms>>,
+    /// The promise that it redeems.
+    pub promise: Option<Box<PromiseToken>>,
+}
+
+/// What an order says to get what was promised to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromiseToken {
+    /// Of the promise; none: it cannot be one.
+    pub token: Option<Uuid>,
+    /// Encoded pesan.order.v1.NewOrder: as much of the order as has to be what was promised.
+    pub wanted: Vec<u8>,
 }
 
 /// What is taken off an amount.

@@ -135,6 +135,22 @@ pub enum Error {
     /// The database did not work when many requests were written together (logged once for all of them).
     #[error("the order could not be written now; ask again with the same request")]
     NotWritten,
+    // Promises and delivery.
+    /// There is no such promise any more.
+    #[error("there is no such promise, or it has expired: ask for another")]
+    PromiseExpired,
+    /// Another order was placed with it.
+    #[error("another order was placed with this promise: ask for another")]
+    PromiseRedeemed,
+    /// The order is not the one that was promised.
+    #[error("the order differs from what was promised in {}", .0.join(", "))]
+    PromiseDiffers(Vec<String>),
+    /// Inventory refuses it: reason and field, each.
+    #[error("it cannot be promised: {}", cannot_promise(.0))]
+    CannotPromise(Vec<(String, String)>),
+    /// There is nothing that could be kept back.
+    #[error("fulfilment has all of it already")]
+    AlreadyHandedOver,
     // Returns and goodwill.
     /// It came too late.
     #[error("it could be returned until {0}")]
@@ -223,6 +239,14 @@ fn refusal_text(refusal: Refusal) -> &'static str {
         Refusal::PromisePending => "its promise is not settled yet; cancel all of it, or try again",
         Refusal::AlreadyShipped => "nothing is left that could be cancelled",
     }
+}
+
+fn cannot_promise(why: &[(String, String)]) -> String {
+    let one = |(reason, field): &(String, String)| match field.as_str() {
+        "" => reason.clone(),
+        field => format!("{field}: {reason}"),
+    };
+    why.iter().take(20).map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn inquiry_refusal(refusal: inquiry::Refusal) -> &'static str {
@@ -360,6 +384,14 @@ impl Error {
             PriceListNotFound(_) => (Code::NotFound, "PRICE_LIST_NOT_FOUND", None),
             NoPrice(_) => (Code::FailedPrecondition, "NO_PRICE", None),
             PriceDeviation(_) => (Code::FailedPrecondition, "PRICE_DEVIATION", None),
+            Self::PromiseExpired => (Code::FailedPrecondition, "PROMISE_EXPIRED", None),
+            Self::PromiseRedeemed => (Code::FailedPrecondition, "PROMISE_REDEEMED", None),
+            Self::PromiseDiffers(_) => (Code::FailedPrecondition, "PROMISE_DIFFERS", None),
+            Self::CannotPromise(why) => match why.iter().all(|(reason, _)| reason == "UNKNOWN_SKU") {
+                true => (Code::FailedPrecondition, "UNKNOWN_SKU", None),
+                false => (Code::FailedPrecondition, "CANNOT_PROMISE", None),
+            },
+            Self::AlreadyHandedOver => (Code::FailedPrecondition, "ALREADY_HANDED_OVER", None),
             Self::ReturnWindowClosed(_) => (Code::FailedPrecondition, "RETURN_WINDOW_CLOSED", None),
             Self::ReturnReasonNotAllowed { .. } => (Code::FailedPrecondition, "RETURN_REASON_NOT_ALLOWED", None),
             Self::ReturnResolutionNotAllowed { .. } => {
@@ -401,6 +433,8 @@ impl Error {
             each.for_each(|field| violations.add(field, "is required: no price list that holds has the item"));
         } else if let Self::PriceDeviation(lines) = self {
             lines.iter().for_each(|(place, what)| violations.add(format!("lines[{place}].unit_price"), what.as_str()));
+        } else if let Self::PromiseDiffers(fields) = self {
+            fields.iter().for_each(|field| violations.add(field.clone(), "differs from what was promised"));
         } else if let Self::RequestIdReused(fields) | Self::ExternalIdReused(fields) = self {
             fields.iter().for_each(|field| violations.add(field.clone(), "differs from the order there is"));
         }

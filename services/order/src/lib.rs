@@ -22,6 +22,7 @@ pub mod channel;
 pub mod config;
 pub mod convert;
 pub mod customer;
+pub mod delivery;
 pub mod draft;
 pub mod error;
 pub mod filter;

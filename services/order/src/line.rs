@@ -2,6 +2,7 @@
 //! [`Quantities`] and the allocations in step with them, or refuses.
 
 use crate::quantities::Quantities;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A quantity of a line at one location.
@@ -29,7 +30,7 @@ pub struct Line {
 }
 
 /// What inventory promises for a line: the three parts make up what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinePromise {
     /// Of the line.
     pub line_no: i32,
@@ -64,6 +65,28 @@ impl Line {
     /// A line of which nothing is promised yet.
     pub fn fresh(line_no: i32, ordered: i64) -> Self {
         Self { line_no, quantities: Quantities::of(ordered), stocked: true, allocations: Vec::new() }
+    }
+
+    /// A line of which this is promised, and nothing has happened since.
+    ///
+    /// # Errors
+    /// When a part is negative.
+    pub fn promised(promise: &LinePromise) -> Result<Self, Unlawful> {
+        let ordered = promise.reserved_in_all() + promise.backordered + promise.refused;
+        let mut line = Self::fresh(promise.line_no, ordered);
+        line.promise(promise)?;
+        Ok(line)
+    }
+
+    /// What is promised of it.
+    pub fn as_promise(&self) -> LinePromise {
+        LinePromise {
+            line_no: self.line_no,
+            stocked: self.stocked,
+            reserved: self.allocations.iter().map(|a| (a.location, a.reserved)).collect(),
+            backordered: self.quantities.backordered,
+            refused: self.quantities.cancelled,
+        }
     }
 
     fn unlawful(&self, what: &'static str, quantity: i64) -> Unlawful {

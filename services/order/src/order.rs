@@ -1,5 +1,6 @@
 //! An order: what it is, where it stands, and what may be done with it there.
 
+use crate::delivery::{Dates, Delivery};
 use crate::line::Line;
 use crate::quantities::Quantities;
 use pesan_api::order::v1::{FulfilmentPolicy, HoldExpiry, OrderState, PaymentMethod, ReservationPolicy};
@@ -124,6 +125,8 @@ pub struct Head {
     pub shipped_at: Option<OffsetDateTime>,
     /// When the last delivery arrived.
     pub delivered_at: Option<OffsetDateTime>,
+    /// What keeps it back.
+    pub delivery: Delivery,
     /// Where it stands.
     pub standing: Standing,
 }
@@ -192,6 +195,12 @@ pub struct Order {
     pub rejections: Vec<Rejection>,
     /// Not to be shipped earlier.
     pub not_before: Option<OffsetDateTime>,
+    /// Why nothing more of it is handed to fulfilment; none: there is no block.
+    pub delivery_block: Option<String>,
+    /// When it was wished for.
+    pub requested: Dates,
+    /// When it was promised, where it was placed with a promise.
+    pub promised: Dates,
     /// The order it was split off from.
     pub split_from: Option<Uuid>,
     /// The return it was placed for.
@@ -219,6 +228,10 @@ pub struct OrderLine {
     pub tax: Decimal,
     /// How its price came about.
     pub agreed: AgreedPrice,
+    /// When it was wished for.
+    pub requested: Dates,
+    /// When it was promised, where the order was placed with a promise.
+    pub promised: Dates,
 }
 
 /// How the price of a line came about, as it was when the order was placed.

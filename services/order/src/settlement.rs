@@ -5,6 +5,7 @@ use crate::draft::PaymentToken;
 use crate::line::LinePromise;
 use crate::order::{Action, Rejection, Standing, allows};
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, ReservationPolicy};
+use pesan_api::r#type::v1::Address;
 use pesan_money::{Currency, slice};
 use rust_decimal::Decimal;
 use std::time::Duration;
@@ -43,6 +44,10 @@ pub struct Work {
     pub ship_to: Vec<u8>,
     /// Counts the changes of what is wanted; the round is for this one.
     pub amendments: i32,
+    /// Where it goes, where the address tells.
+    pub destination: Option<Destination>,
+    /// All of it leaves together.
+    pub ship_complete: bool,
     /// Not to be shipped earlier.
     pub not_before: Option<OffsetDateTime>,
     /// Where it came from.
@@ -53,6 +58,25 @@ pub struct Work {
     pub lines: Vec<WorkLine>,
     /// Tries that failed.
     pub attempts: i32,
+}
+
+/// A place on earth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Destination {
+    /// Degrees, WGS 84.
+    pub latitude: f64,
+    /// Degrees, WGS 84.
+    pub longitude: f64,
+    /// For information.
+    pub country: String,
+}
+
+impl Destination {
+    /// Of an address that tells its coordinates: without them distance does not count.
+    pub fn of(address: &Address) -> Option<Self> {
+        let (latitude, longitude) = (address.latitude?, address.longitude?);
+        Some(Self { latitude, longitude, country: address.country.clone() })
+    }
 }
 
 /// A line to be settled.

@@ -11,8 +11,11 @@ use uuid::Uuid;
 /// fulfilment has let go of the reserved parts, and stock that comes for the waiting ones is passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
-    /// Reserved, to be cancelled.
+    /// Reserved, to be cancelled: fulfilment has to let go of it.
     pub taken: Vec<Part>,
+    /// Reserved and kept back from fulfilment, to be cancelled.
+    #[serde(default)]
+    pub withheld: Vec<Part>,
     /// Waits, to be cancelled, by line.
     pub waiting: Vec<(i32, i64)>,
     /// Reserved, to be handed over again.
@@ -29,22 +32,32 @@ impl Parts {
         let part = |((line_no, location), quantity)| Part { line_no, location, quantity };
         all.into_iter().map(part).collect()
     }
+
+    /// All that is reserved and goes.
+    pub fn gone(&self) -> impl Iterator<Item = &Part> {
+        self.taken.iter().chain(&self.withheld)
+    }
 }
 
-/// The parts of a change of an order with these lines.
+/// The parts of a change of an order with these lines, of which some is `withheld` from fulfilment.
 ///
 /// # Errors
 /// When more goes than is there.
-pub fn parts(lines: &[Line], amendment: &Amendment) -> Result<Parts, Impossible> {
+pub fn parts(lines: &[Line], amendment: &Amendment, withheld: &[Part]) -> Result<Parts, Impossible> {
+    let wanted = Wanted::Lines(amendment.reduced.clone());
+    let own = cancellation::from_withheld(lines, &wanted, &[], withheld);
     let plan = if amendment.reduced.is_empty() {
         cancellation::Plan::default()
     } else {
-        cancellation::plan(lines, &Wanted::Lines(amendment.reduced.clone()), &[])?
+        cancellation::plan(lines, &wanted, &own)?
     };
     let mut resent = Vec::new();
     if amendment.moves() {
-        let taken: HashMap<(i32, Uuid), i64> =
-            plan.to_ask.iter().map(|part| ((part.line_no, part.location), part.quantity)).collect();
+        // What is kept back, and does not go, is offered again by itself.
+        let mut taken: HashMap<(i32, Uuid), i64> = HashMap::new();
+        for part in plan.to_ask.iter().chain(withheld) {
+            *taken.entry((part.line_no, part.location)).or_default() += part.quantity;
+        }
         for line in lines {
             for allocation in &line.allocations {
                 let (line_no, location) = (line.line_no, allocation.location);
@@ -55,7 +68,7 @@ pub fn parts(lines: &[Line], amendment: &Amendment) -> Result<Parts, Impossible>
             }
         }
     }
-    Ok(Parts { taken: plan.to_ask, waiting: plan.backordered, resent })
+    Ok(Parts { taken: plan.to_ask, withheld: own, waiting: plan.backordered, resent })
 }
 
 #[cfg(test)]
@@ -78,9 +91,28 @@ mod tests {
         let amendment =
             Amendment { promised: true, reduced: [(1, 3)].into(), ship_to: Some(Vec::new()), ..Amendment::default() };
         let part = |line_no, location, quantity| Part { line_no, location, quantity };
-        let parts = parts(&lines, &amendment).unwrap();
+        let parts = parts(&lines, &amendment, &[]).unwrap();
         assert_eq!(parts.taken, [part(1, here, 3)]);
         assert_eq!(parts.resent, [part(1, here, 1), part(2, here, 1), part(2, there, 2)]);
         assert_eq!(parts.withdrawn(), [part(1, here, 4), part(2, here, 1), part(2, there, 2)]);
+    }
+
+    #[test]
+    fn what_is_kept_back_is_taken_first_and_neither_asked_for_nor_handed_over_again() {
+        let here = Uuid::from_u128(1);
+        let promise = LinePromise { line_no: 1, stocked: true, reserved: vec![(here, 5)], backordered: 0, refused: 0 };
+        let mut line = Line::fresh(1, 5);
+        line.promise(&promise).unwrap();
+        let part = |quantity| Part { line_no: 1, location: here, quantity };
+        let amendment = |gone| Amendment {
+            promised: true,
+            reduced: [(1, gone)].into(),
+            ship_to: Some(Vec::new()),
+            ..Amendment::default()
+        };
+        let less = parts(std::slice::from_ref(&line), &amendment(1), &[part(2)]).unwrap();
+        assert_eq!((less.withheld, less.taken, less.resent), (vec![part(1)], vec![], vec![part(3)]));
+        let more = parts(&[line], &amendment(4), &[part(2)]).unwrap();
+        assert_eq!((more.withheld, more.taken, more.resent), (vec![part(2)], vec![part(2)], vec![part(1)]));
     }
 }

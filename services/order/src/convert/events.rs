@@ -1,7 +1,9 @@
 //! The facts of this service.
 
 use crate::change::Amendment;
+use crate::convert::delivery;
 use crate::convert::{location_text, money, quantities};
+use crate::delivery::ReadyPart;
 use crate::draft::{DraftLine, NewLinked, Ready};
 use crate::line::{Line, LinePromise};
 use crate::name::order_number;
@@ -47,13 +49,14 @@ pub fn accepted(ready: &Ready<'_>, number: i64, customer_external_id: &str, segm
     }
 }
 
-/// Of an order whose promise is settled.
-pub fn confirmed(work: &Work, promise: &Promise, ship_to: Address) -> pb::OrderConfirmed {
+/// Of an order whose promise is settled; where it `is_withheld` fulfilment gets nothing yet.
+pub fn confirmed(work: &Work, promise: &Promise, ship_to: Address, is_withheld: bool) -> pb::OrderConfirmed {
     let quantities = |of: fn(&LinePromise) -> i64| {
         let some = promise.lines.iter().filter(|line| of(line) > 0);
         some.map(|line| pb::LineQuantity { line_no: line.line_no, quantity: of(line) }).collect()
     };
-    let allocations = promise.lines.iter().zip(&work.lines).flat_map(|(promise, line)| {
+    let handed_over = promise.lines.iter().zip(&work.lines).filter(|_| !is_withheld);
+    let allocations = handed_over.flat_map(|(promise, line)| {
         promise.reserved.iter().map(|(location, quantity)| pb::AllocatedLine {
             line_no: line.line_no,
             sku: line.sku.clone(),
@@ -134,18 +137,23 @@ pub fn reserved_by_location(parts: impl Iterator<Item = (Uuid, i64)>) -> Vec<pb:
         .collect()
 }
 
-/// Quantities of an order that fulfilment can go on with: (line number, location, quantity, stocked).
+/// Of an order whose delivery was blocked or released.
+pub fn delivery_changed(order: &Order) -> pb::OrderDeliveryChanged {
+    pb::OrderDeliveryChanged { order_id: order.head.order_id.to_string(), delivery: delivery::of_order(order) }
+}
+
+/// Quantities of an order that fulfilment can go on with.
 pub fn lines_ready(
     order_id: Uuid,
-    ready: &[(i32, Uuid, i64, bool)],
+    ready: &[ReadyPart],
     skus: &HashMap<(Uuid, i32), String>,
 ) -> pb::OrderLinesReady {
-    let allocations = ready.iter().map(|(line_no, location, quantity, stocked)| pb::AllocatedLine {
-        line_no: *line_no,
-        sku: skus.get(&(order_id, *line_no)).cloned().unwrap_or_default(),
-        location_id: location_text(*location),
-        quantity: *quantity,
-        stocked: *stocked,
+    let allocations = ready.iter().map(|part| pb::AllocatedLine {
+        line_no: part.line_no,
+        sku: skus.get(&(order_id, part.line_no)).cloned().unwrap_or_default(),
+        location_id: location_text(part.location),
+        quantity: part.quantity,
+        stocked: part.stocked,
     });
     pb::OrderLinesReady { order_id: order_id.to_string(), allocations: allocations.collect() }
 }

@@ -3,6 +3,7 @@
 pub mod change;
 pub mod channels;
 pub mod customers;
+pub mod delivery;
 pub mod events;
 pub mod goodwill;
 pub mod holds;
@@ -11,12 +12,14 @@ pub mod listing;
 pub mod orders;
 pub mod place;
 pub mod prices;
+pub mod promise;
 pub mod quotation_page;
 pub mod quotations;
 pub mod return_policies;
 pub mod return_steps;
 pub mod returns;
 pub mod rules;
+pub mod schedule;
 pub mod settle;
 
 use crate::quantities::Quantities;

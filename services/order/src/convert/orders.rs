@@ -1,6 +1,6 @@
 //! Orders and the requests about them.
 
-use crate::convert::{location_text, money, place::known, quantities, reason};
+use crate::convert::{delivery, location_text, money, place::known, quantities, reason};
 use crate::error::Error;
 use crate::name::{OrderName, order_number};
 use crate::order::{Hold, Order, OrderLine, Rejection};
@@ -46,6 +46,7 @@ pub fn order(order: &Order) -> pb::Order {
         split_from: order.split_from.map(|id| id.to_string()).unwrap_or_default(),
         return_id: order.return_id.map(|id| id.to_string()).unwrap_or_default(),
         goodwill: amount(order.goodwill),
+        delivery: delivery::of_order(order),
     }
 }
 
@@ -73,6 +74,7 @@ fn order_line(order: &Order, line: &OrderLine) -> pb::OrderLine {
         order_discount: amount(line.agreed.order_discount),
         price_list: line.agreed.price_list.clone().unwrap_or_default(),
         list_price: line.agreed.list_price.and_then(amount),
+        dates: delivery::of_line(line),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading orders to be placed.
 
-use crate::convert::address;
+use crate::convert::{address, delivery, promise};
+use crate::delivery::Dates;
 use crate::draft::{Buyer, Discount, Draft, DraftLine, PaymentToken};
 use crate::price;
 use pesan_api::order::v1 as pb;
@@ -31,6 +32,7 @@ pub fn draft(mut order: pb::NewOrder, now: OffsetDateTime, traceparent: Option<S
     // Without the request's id: the same order may be sent again under its external id alone.
     order.request_id.clear();
     let request_hash = Sha256::digest(order.encode_to_vec()).into();
+    let redeems = promise::redeems(&order);
     let external_id =
         Some(v.text("external_id", std::mem::take(&mut order.external_id), 0, 100)).filter(|text| !text.is_empty());
     channel(&mut v, "channel", &order.channel);
@@ -50,6 +52,7 @@ pub fn draft(mut order: pb::NewOrder, now: OffsetDateTime, traceparent: Option<S
         currency_of_amounts(&mut v, &order)
     };
     let can_judge_amounts = currency.is_some() || !currency_is_given;
+    let terms = delivery::terms(&mut v, order.delivery.as_ref(), &order.lines);
     let lines = lines(&mut v, order.lines, currency, can_judge_amounts);
     let order_discount = match currency {
         Some(currency) => {
@@ -100,6 +103,8 @@ pub fn draft(mut order: pb::NewOrder, now: OffsetDateTime, traceparent: Option<S
         preferred_location_id,
         sales_rep,
         traceparent,
+        delivery: terms,
+        promise: redeems,
     })
 }
 
@@ -237,7 +242,15 @@ pub(super) fn read_line(
 pub fn differing_fields(draft: &Draft, order: &pb::Order) -> Vec<String> {
     let given = |text: &str, known: &str| if text.is_empty() { known.to_owned() } else { text.to_owned() };
     let currency = draft.currency.map_or_else(|| order.currency_code.clone(), |currency| currency.code().to_owned());
-    let lines = draft.lines.iter().enumerate().map(|(i, line)| asked_line(draft, line, order.lines.get(i)));
+    let lines = draft.lines.iter().enumerate().map(|(i, line)| {
+        let mut asked = asked_line(draft, line, order.lines.get(i));
+        let of_line = |(line_no, _): &&(i32, Dates)| usize::try_from(*line_no).is_ok_and(|line_no| line_no == i + 1);
+        if let Some((_, dates)) = draft.delivery.as_ref().and_then(|terms| terms.lines.iter().find(of_line)) {
+            asked.requested_ship_at = dates.ship_at.map(pesan_grpc::parse::to_timestamp);
+            asked.requested_delivery_at = dates.deliver_at.map(pesan_grpc::parse::to_timestamp);
+        }
+        asked
+    });
     let (customer_id, customer_external_id) = match &draft.buyer {
         Buyer::Guest => (String::new(), String::new()),
         Buyer::Id(id) => (id.to_string(), order.customer_external_id.clone()),
@@ -248,7 +261,9 @@ pub fn differing_fields(draft: &Draft, order: &pb::Order) -> Vec<String> {
         (Discount::Amount(_) | Discount::BasisPoints(_), _) => order.order_discount.clone(),
         (Discount::None, _) => None,
     };
+    let terms = draft.delivery.as_deref().cloned().unwrap_or_default();
     let asked = pb::NewOrder {
+        delivery: Some(delivery::asked(&terms)),
         channel: draft.channel.clone(),
         external_id: draft.external_id.clone().unwrap_or_default(),
         customer_id,
@@ -268,7 +283,12 @@ pub fn differing_fields(draft: &Draft, order: &pb::Order) -> Vec<String> {
             .map_or_else(|| order.preferred_location_id.clone(), |id| id.to_string()),
         ..pb::NewOrder::default()
     };
+    // Set by others since it was placed, perhaps.
+    let mut placed = delivery::placed(order);
+    placed.not_before = terms.not_before.map(pesan_grpc::parse::to_timestamp);
+    placed.block = terms.block.clone().unwrap_or_default();
     let there = pb::NewOrder {
+        delivery: Some(placed),
         channel: order.channel.clone(),
         external_id: order.external_id.clone(),
         customer_id: order.customer_id.clone(),
@@ -311,6 +331,7 @@ fn asked_line(draft: &Draft, line: &DraftLine, placed: Option<&pb::OrderLine>) -
         },
         tax: not_nothing(amount(line.tax)),
         discount_basis_points: 0,
+        ..pb::NewOrderLine::default()
     }
 }
 
@@ -331,6 +352,8 @@ fn placed_line(line: &pb::OrderLine) -> pb::NewOrderLine {
         discount: not_nothing(own_discount),
         tax: not_nothing(line.tax.clone()),
         discount_basis_points: 0,
+        requested_ship_at: line.dates.as_ref().and_then(|dates| dates.requested_ship_at),
+        requested_delivery_at: line.dates.as_ref().and_then(|dates| dates.requested_delivery_at),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::draft::PaymentToken;
 use crate::line::LinePromise;
 use crate::name::order_number;
 use crate::order::Rejection;
-use crate::settlement::{Fate, Promise, Work};
+use crate::settlement::{Destination, Fate, Promise, Work};
 use pesan_api::billing::v1 as billing;
 use pesan_api::inventory::v1 as inventory;
 use pesan_api::order::v1::{PaymentMethod, ReservationPolicy};
@@ -34,9 +34,20 @@ pub fn demand(work: &Work, traceparent: &str) -> inventory::OrderDemand {
         traceparent: traceparent.to_owned(),
         revision: work.amendments.into(),
         not_before: work.not_before.map(to_timestamp),
+        destination: work.destination.as_ref().map(destination),
+        ship_complete: work.ship_complete,
         channel: work.channel.clone(),
         preferred_location_id: work.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
         ..inventory::OrderDemand::default()
+    }
+}
+
+/// Where an order goes.
+pub fn destination(place: &Destination) -> inventory::Destination {
+    inventory::Destination {
+        latitude: Some(place.latitude),
+        longitude: Some(place.longitude),
+        country: place.country.clone(),
     }
 }
 
@@ -91,6 +102,11 @@ pub fn promise(work: &Work, result: inventory::ReserveResult) -> Result<Promise,
         Some(inventory::reserve_result::Outcome::Problem(problem)) => Err(refusal(work, problem)),
         None => Err(Fate::Retry),
     }
+}
+
+/// What inventory holds for an order that it was asked for before.
+pub fn held(reservation: inventory::Reservation) -> Option<Promise> {
+    read_reservation(reservation)
 }
 
 fn read_reservation(reservation: inventory::Reservation) -> Option<Promise> {

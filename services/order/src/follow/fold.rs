@@ -3,8 +3,10 @@
 use super::fact::Fact;
 use crate::cancellation::Part;
 use crate::convert;
+use crate::delivery::ReadyPart;
 use crate::goodwill::Allowed;
 use crate::line::{Line, Unlawful};
+use crate::ops::handover::keep;
 use crate::order::Head;
 use crate::rma::Discrepancy;
 use crate::store::change::Mark;
@@ -28,6 +30,10 @@ pub struct Fold<'a> {
     marks: HashMap<(Uuid, i32), Mark>,
     /// Stock that came for what a change under way cancels.
     passed_over: Vec<(Uuid, Part)>,
+    /// What became ready and is kept back.
+    kept_back: Vec<(Uuid, Part)>,
+    /// Until when.
+    due: Vec<(Uuid, OffsetDateTime)>,
     changed_lines: HashSet<(Uuid, i32)>,
     /// In the order in which they changed first.
     orders: Vec<Uuid>,
@@ -46,11 +52,21 @@ pub struct Fold<'a> {
 struct Change<'a> {
     /// The last fact about it: what follows from the batch is effective when that was.
     last: &'a Event,
-    /// Lines that became ready: number, location, quantity, stocked.
-    ready: Vec<(i32, Uuid, i64, bool)>,
+    /// What fulfilment could go on with.
+    ready: Vec<ReadyPart>,
     skus: HashMap<(Uuid, i32), String>,
     /// Quantities that nobody found and nobody waits for.
     lost: BTreeMap<i32, i64>,
+}
+
+impl Change<'_> {
+    fn add(&mut self, part: ReadyPart) {
+        let same = |ready: &&mut ReadyPart| (ready.line_no, ready.location) == (part.line_no, part.location);
+        match self.ready.iter_mut().find(same) {
+            Some(ready) => ready.quantity += part.quantity,
+            None => self.ready.push(part),
+        }
+    }
 }
 
 impl<'a> Fold<'a> {
@@ -65,6 +81,8 @@ impl<'a> Fold<'a> {
             lines,
             marks,
             passed_over: Vec::new(),
+            kept_back: Vec::new(),
+            due: Vec::new(),
             changed_lines: HashSet::new(),
             orders: Vec::new(),
             changes: HashMap::new(),
@@ -192,10 +210,7 @@ impl<'a> Fold<'a> {
         if let Some(change) = self.changes.get_mut(&order_id) {
             change.skus.extend(fact.lines.iter().map(|line| ((order_id, line.line_no), line.sku.clone())));
             for (line_no, location, quantity, stocked) in filled {
-                match change.ready.iter_mut().find(|ready| (ready.0, ready.1) == (line_no, location)) {
-                    Some(ready) => ready.2 += quantity,
-                    None => change.ready.push((line_no, location, quantity, stocked)),
-                }
+                change.add(ReadyPart { line_no, location, quantity, stocked });
             }
         }
         Ok(())
@@ -265,8 +280,35 @@ impl<'a> Fold<'a> {
         self.each(order_id, &fact.lines, |line| line.line_no, |line, back| line.take_back(back.sellable + back.damaged))
     }
 
+    /// The orders of which something is kept back, and nothing is a reason to any more.
+    pub fn no_longer_withheld(&self, now: OffsetDateTime) -> Vec<Uuid> {
+        let goes = |head: &Head| {
+            head.delivery.withheld > 0 && !head.delivery.withholds(head.standing.quantities.backordered, now)
+        };
+        self.orders.iter().copied().filter(|id| self.heads.get(id).is_some_and(goes)).collect()
+    }
+
+    /// Adds what was kept back to what fulfilment can go on with.
+    pub fn release(&mut self, parts: Vec<(Uuid, ReadyPart)>, skus: HashMap<(Uuid, i32), String>) {
+        for (order_id, part) in parts {
+            let Some(change) = self.changes.get_mut(&order_id) else { continue };
+            change.add(part);
+            if let Some(sku) = skus.get(&(order_id, part.line_no)) {
+                change.skus.insert((order_id, part.line_no), sku.clone());
+            }
+            if let Some(head) = self.heads.get_mut(&order_id) {
+                head.delivery.withheld = 0;
+            }
+        }
+    }
+
+    /// What became ready and is kept back, and until when, where that is known.
+    pub fn kept_back(&self) -> (&[(Uuid, Part)], &[(Uuid, OffsetDateTime)]) {
+        (&self.kept_back, &self.due)
+    }
+
     /// What this service has to tell about it: one fact for each order that changed, or what others act on.
-    pub fn publish(&mut self) -> Vec<NewEvent> {
+    pub fn publish(&mut self, now: OffsetDateTime) -> Vec<NewEvent> {
         let mut events = Vec::with_capacity(self.orders.len());
         for order_id in &self.orders {
             let (Some(head), Some(change)) = (self.heads.get_mut(order_id), self.changes.get(order_id)) else {
@@ -289,7 +331,12 @@ impl<'a> Fold<'a> {
                 };
                 events.push(change.last.follow_up(*order_id, head.next_version(), &fact));
             }
-            if !change.ready.is_empty() && head.standing.confirmed_at.is_some() {
+            let is_ready = !change.ready.is_empty() && head.standing.confirmed_at.is_some();
+            if is_ready && head.delivery.withholds(head.standing.quantities.backordered, now) {
+                self.kept_back.extend(change.ready.iter().map(|part| (*order_id, keep(part))));
+                self.due.extend(head.delivery.due_at(now).map(|due_at| (*order_id, due_at)));
+                head.delivery.withheld += change.ready.iter().map(|part| part.quantity).sum::<i64>();
+            } else if is_ready {
                 let fact = convert::events::lines_ready(*order_id, &change.ready, &change.skus);
                 events.push(change.last.follow_up(*order_id, head.next_version(), &fact));
             }

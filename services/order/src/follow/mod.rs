@@ -4,6 +4,7 @@
 mod due;
 mod fact;
 mod fold;
+mod promises;
 
 use crate::ops::Books;
 use crate::store;
@@ -67,13 +68,26 @@ impl Handle for Follow {
             facts.iter().filter(|(_, _, fact)| fact.minds_changes()).map(|(order_id, ..)| *order_id).collect();
         let marks = if minding.is_empty() { HashMap::new() } else { store::change::marks(conn, &minding).await? };
         let mut fold = Fold::new(heads, lines, marks);
+        let mut unknown = Vec::new();
         for (order_id, event, fact) in &facts {
             if !fold.apply(*order_id, event, fact)? {
+                if fact.is_of_inventory() {
+                    unknown.push((*order_id, *event, fact));
+                }
                 debug!(%order_id, kind = event.kind, "a fact about an order that is not there was passed over");
             }
         }
         store::search::track(conn, &tracking_numbers(&facts, &fold)).await?;
-        let mut events = fold.publish();
+        promises::apply(conn, &unknown).await?;
+        let now = self.books.clock.now();
+        let free = fold.no_longer_withheld(now);
+        if !free.is_empty() {
+            let parts = store::delivery::take_all(conn, &free).await?;
+            let keys: Vec<(Uuid, i32)> = parts.iter().map(|(order_id, part)| (*order_id, part.line_no)).collect();
+            let skus = store::line::skus_of(conn, &keys).await?;
+            fold.release(parts, skus);
+        }
+        let mut events = fold.publish(now);
         let exchanged = store::rma::receive(conn, &fold.received()).await?;
         store::rma::add_discrepancies(conn, fold.discrepancies()).await?;
         let closed = store::rma::release(conn, &fold.released()).await?;
@@ -82,6 +96,9 @@ impl Handle for Follow {
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
         store::change::pass_over(conn, fold.passed_over()).await?;
+        let (kept_back, due) = fold.kept_back();
+        store::delivery::keep(conn, kept_back).await?;
+        store::delivery::fall_due(conn, due).await?;
         pesan_feed::append(conn, &events).await?;
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = fold.changed_orders();
         Ok(())

@@ -6,11 +6,13 @@
 //! *decide* (lock; nothing to ask: apply, publish, done; else write down what to ask) → *ask* → granted: note it, and
 //! decide again, because a backorder may have been filled meanwhile; refused: undo, and say so; unknown: ask again.
 
-use crate::cancellation::{Impossible, Part, Plan, Wanted, plan};
+use crate::cancellation::{Impossible, Part, Plan, Wanted, from_withheld, plan};
 use crate::convert;
 use crate::convert::orders::CancelOrder;
+use crate::delivery::ReadyPart;
 use crate::error::Error;
 use crate::line::Line;
+use crate::ops::handover::{self, offer};
 use crate::ops::{Books, answer, claim, whole_order};
 use crate::order::{Action, Head, Refusal, allows};
 use crate::quantities::Quantities;
@@ -111,11 +113,18 @@ impl Canceller {
             let fact = cancel_unpromised(&mut head, &mut lines, &command.reason);
             store::job::delete(&mut tx, &[order_id]).await?;
             store::hold::delete_of_orders(&mut tx, &[order_id]).await?;
-            return self.finish(tx, command, head, &lines, fact).await;
+            return self.finish(tx, command, head, &lines, fact, &[]).await;
         }
         let granted = pending.as_ref().map(|intent| parts(&intent.granted)).transpose()?.unwrap_or_default();
         let wanted = if command.lines.is_empty() { Wanted::Everything } else { Wanted::Lines(command.lines.clone()) };
-        let plan = match plan(&lines, &wanted, &granted) {
+        // Fulfilment need not be asked for what it has not got.
+        let withheld = match head.delivery.withheld {
+            0 => Vec::new(),
+            _ => store::delivery::withheld(&mut tx, &[order_id]).await?.into_iter().map(|(_, part)| part).collect(),
+        };
+        let own = from_withheld(&lines, &wanted, &granted, &withheld);
+        let free: Vec<Part> = granted.iter().chain(&own).copied().collect();
+        let plan = match plan(&lines, &wanted, &free) {
             Ok(plan) => plan,
             Err(why) => {
                 if let Some(intent) = pending {
@@ -134,11 +143,20 @@ impl Canceller {
             tx.commit().await?;
             return Ok(Decision::Ask(intent));
         }
-        let fact = apply(&mut head, &mut lines, &plan, &granted, &command.reason)?;
+        let fact = apply(&mut head, &mut lines, &plan, &free, &command.reason)?;
         if pending.is_some() {
             store::cancellation::delete(&mut tx, order_id).await?;
         }
-        self.finish(tx, command, head, &lines, fact).await
+        if !own.is_empty() {
+            store::delivery::take(&mut tx, order_id, &own).await?;
+            head.delivery.withheld -= own.iter().map(|part| part.quantity).sum::<i64>();
+        }
+        // It may be complete without what was cancelled.
+        let ready = match head.delivery.withheld {
+            0 => Vec::new(),
+            _ => offer(&mut tx, &mut head, Vec::new(), self.books.clock.now()).await?,
+        };
+        self.finish(tx, command, head, &lines, fact, &ready).await
     }
 
     /// The cancellation under way for the order, if it is this one; another one is in the way.
@@ -200,16 +218,20 @@ impl Canceller {
         mut head: Head,
         lines: &[Line],
         fact: pb::OrderCancelled,
+        ready: &[ReadyPart],
     ) -> Result<Decision, Error> {
-        let order_id = head.order_id;
-        let event = NewEvent::new(order_id, head.next_version(), &fact, self.books.clock.now()).of_journey(order_id);
-        let event = event.in_trace(head.traceparent.as_deref());
+        let (order_id, now) = (head.order_id, self.books.clock.now());
+        let event = NewEvent::new(order_id, head.next_version(), &fact, now).of_journey(order_id);
+        let mut events = vec![event.in_trace(head.traceparent.as_deref())];
+        if !ready.is_empty() {
+            events.push(handover::lines_ready(&mut tx, &mut head, ready, now).await?);
+        }
         let cancelled: std::collections::HashSet<i32> = fact.lines.iter().map(|line| line.line_no).collect();
         let changed: Vec<(Uuid, &Line)> =
             lines.iter().filter(|line| cancelled.contains(&line.line_no)).map(|line| (order_id, line)).collect();
         store::order::write(&mut tx, &[&head]).await?;
         store::line::write(&mut tx, &changed).await?;
-        pesan_feed::append(&mut tx, &[event]).await?;
+        pesan_feed::append(&mut tx, &events).await?;
         let response = pb::CancelOrderResponse { order: Some(whole_order(&mut tx, order_id).await?) };
         answer(&mut tx, command.request_id, &response).await?;
         tx.commit().await?;
@@ -292,16 +314,21 @@ impl Canceller {
             return Ok(());
         }
         let stocked: HashMap<i32, bool> = lines.iter().map(|line| (line.line_no, line.stocked)).collect();
-        let ready: Vec<(i32, Uuid, i64, bool)> = granted
-            .iter()
-            .map(|part| (part.line_no, part.location, part.quantity, stocked.get(&part.line_no).is_none_or(|s| *s)))
-            .collect();
-        let keys: Vec<(Uuid, i32)> = granted.iter().map(|part| (intent.order_id, part.line_no)).collect();
-        let skus = store::line::skus_of(conn, &keys).await?;
-        let fact = convert::events::lines_ready(intent.order_id, &ready, &skus);
+        let ready = granted.iter().map(|part| ReadyPart {
+            line_no: part.line_no,
+            location: part.location,
+            quantity: part.quantity,
+            stocked: stocked.get(&part.line_no).is_none_or(|stocked| *stocked),
+        });
         let now = self.books.clock.now();
-        let event = NewEvent::new(head.order_id, head.next_version(), &fact, now).of_journey(head.order_id);
-        let event = event.in_trace(head.traceparent.as_deref());
+        let ready = offer(conn, head, ready.collect(), now).await?;
+        let event = if ready.is_empty() {
+            let fact = convert::events::progressed(head);
+            let event = NewEvent::new(head.order_id, head.next_version(), &fact, now).of_journey(head.order_id);
+            event.in_trace(head.traceparent.as_deref())
+        } else {
+            handover::lines_ready(conn, head, &ready, now).await?
+        };
         store::order::write(conn, &[&*head]).await?;
         pesan_feed::append(conn, &[event]).await?;
         Ok(())

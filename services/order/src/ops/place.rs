@@ -6,9 +6,10 @@ use crate::draft::{Draft, Ready};
 use crate::error::Error;
 use crate::ops::Books;
 use crate::ops::ready::{Customers, customers_of, make_ready};
+use crate::ops::redeem::{Redemption, redeem};
 use crate::ops::saga::{Job, Saga};
 use crate::ops::verify::verify;
-use crate::settlement::{Work, WorkLine};
+use crate::settlement::{Destination, Work, WorkLine};
 use crate::store;
 use crate::store::place::Known;
 use futures::FutureExt as _;
@@ -85,11 +86,17 @@ async fn place(books: &Books, saga: &Saga, drafts: &[Draft]) -> Vec<Result<Place
 async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Result<Placed, Error>>, Error> {
     let now = books.clock.now();
     let mut tx = store::begin(&books.pool).await?;
+    let (drafts, mut redemption) = redeem(&mut tx, drafts, now).await?;
+    let drafts: &[Draft] = &drafts;
     let settings = books.settings.current(&mut tx).await?;
     let customers = customers_of(&mut tx, drafts).await?;
     let mut outcomes: Vec<Option<Result<Placed, Error>>> = Vec::with_capacity(drafts.len());
     let mut ready = Vec::with_capacity(drafts.len());
     for draft in drafts {
+        if let Some(refusal) = redemption.refused.remove(&draft.order_id) {
+            outcomes.push(Some(Err(refusal)));
+            continue;
+        }
         match make_ready(draft, &customers, &settings, now) {
             Ok(one) => {
                 ready.push(one);
@@ -105,7 +112,7 @@ async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Resul
     let (mut new, old): (Vec<Ready<'_>>, Vec<Ready<'_>>) =
         ready.into_iter().partition(|r| numbers.contains_key(&r.draft.order_id));
     verify(&mut tx, &settings.rules, &mut new, &numbers, |ready| customers.of(&ready.draft.buyer), now).await?;
-    let (jobs, waits_in_database) = write_new(&mut tx, books, saga, &new, &numbers, &customers, now).await?;
+    let (jobs, waits_in_database) = write_new(&mut tx, books, saga, &new, &numbers, &customers, redemption, now).await?;
     // Also those that would be refused today: the order may be there since before the settings were such.
     let refused = drafts.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_some()).map(|(draft, _)| draft);
     let mut known = match_known(&mut tx, old.iter().map(|r| r.draft).chain(refused).collect()).await?;
@@ -137,6 +144,7 @@ async fn write_new(
     new: &[Ready<'_>],
     numbers: &HashMap<Uuid, i64>,
     customers: &Customers,
+    redemption: Redemption,
     now: OffsetDateTime,
 ) -> Result<(Vec<Job>, bool), Error> {
     if new.is_empty() {
@@ -184,6 +192,7 @@ async fn write_new(
     store::rule::apply(conn, &new.iter().filter(|ready| !ready.verdict.is_empty()).collect::<Vec<_>>()).await?;
     store::hold::insert(conn, &holds).await?;
     store::hold::insert_rejections(conn, &rejections).await?;
+    redemption.write(conn, new, now).await?;
     if !jobs.is_empty() {
         store::place::insert_jobs(conn, &jobs.iter().map(|(work, _)| work).collect::<Vec<_>>(), &due_at).await?;
     }
@@ -198,7 +207,8 @@ fn decided_at(ready: &Ready<'_>, now: OffsetDateTime) -> OffsetDateTime {
     if ready.fulfilment_policy == FulfilmentPolicy::StraightThrough { ready.placed_at } else { now }
 }
 
-fn work(ready: &Ready<'_>, number: i64) -> Work {
+/// What settling an order that was just placed needs.
+pub(super) fn work(ready: &Ready<'_>, number: i64) -> Work {
     let draft = ready.draft;
     let lines = (1..).zip(ready.lines.iter()).map(|(line_no, line)| WorkLine {
         line_no,
@@ -222,7 +232,9 @@ fn work(ready: &Ready<'_>, number: i64) -> Work {
         traceparent: draft.traceparent.clone(),
         ship_to: ready.ship_to.encode_to_vec(),
         amendments: 0,
-        not_before: None,
+        destination: Destination::of(&ready.ship_to),
+        ship_complete: draft.delivery.as_ref().is_some_and(|terms| terms.is_complete),
+        not_before: draft.delivery.as_ref().and_then(|terms| terms.not_before),
         channel: draft.channel.clone(),
         preferred_location_id: ready.preferred_location_id,
         lines: lines.collect(),

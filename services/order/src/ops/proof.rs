@@ -36,6 +36,7 @@ pub async fn check(books: &Books) -> Result<pb::CheckInvariantsResponse, Error> 
         store::proof::totals_are_sums(&mut tx).await?,
         store::proof::allocations_match(&mut tx).await?,
         store::proof::orders_wait_for_something(&mut tx).await?,
+        store::proof::withheld_waits(&mut tx).await?,
         store::proof::returns_match(&mut tx).await?,
         pesan_feed::check_contiguous(&mut tx).await?,
         store::proof::versions_match(&mut tx).await?,
@@ -51,23 +52,27 @@ pub async fn check(books: &Books) -> Result<pb::CheckInvariantsResponse, Error> 
 pub async fn digests(books: &Books, subjects: &[Uuid], after: Uuid) -> Result<(Vec<pb::Digest>, Uuid), Error> {
     let mut conn = books.pool.acquire().await?;
     let page = store::proof::digests(&mut conn, subjects, after, PAGE, PAGE_LINES).await?;
-    let last = page.last().map_or(after, |one| one.order.head.order_id);
+    let last = page.last().map_or(after, |one| one.order_id);
     Ok((page.iter().map(digest).collect(), last))
 }
 
 fn digest(one: &Digested) -> pb::Digest {
-    let standing = &one.order.head.standing;
+    let Some(order) = &one.order else { return promised(one) };
+    let standing = &order.head.standing;
     let minor_units = |amount: rust_decimal::Decimal| {
-        let factor = rust_decimal::Decimal::from(10_i64.pow(one.order.currency.exponent()));
+        let factor = rust_decimal::Decimal::from(10_i64.pow(order.currency.exponent()));
         amount.checked_mul(factor).and_then(|minor| minor.to_i64()).unwrap_or(i64::MAX)
     };
     let (units, gross) =
-        if standing.rejected { (0, 0) } else { (standing.quantities.ordered, minor_units(one.order.gross)) };
+        if standing.rejected { (0, 0) } else { (standing.quantities.ordered, minor_units(order.gross)) };
     let whole = [0, 0, 0, 0, 0, 0, 0, 0, 0, units, gross, standing.quantities.shipped];
     let mut parts = vec![pb::Part { part: 0, values: whole.to_vec() }];
     parts.extend(one.lines.iter().map(|line| {
         let q = &line.quantities;
-        let allocated = if standing.confirmed_at.is_some() { q.reserved } else { 0 };
+        let allocated = match standing.confirmed_at {
+            Some(_) => q.reserved - one.withheld.get(&line.line_no).unwrap_or(&0),
+            None => 0,
+        };
         let values = [
             q.ordered,
             q.reserved,
@@ -84,5 +89,15 @@ fn digest(one: &Digested) -> pb::Digest {
         ];
         pb::Part { part: line.line_no, values: values.to_vec() }
     }));
-    pb::Digest { subject: one.order.head.order_id.to_string(), parts }
+    pb::Digest { subject: one.order_id.to_string(), parts }
+}
+
+
+/// Of an order that is not placed yet there is only what is held for it.
+fn promised(one: &Digested) -> pb::Digest {
+    let part = |line: &crate::line::Line| {
+        let q = &line.quantities;
+        pb::Part { part: line.line_no, values: vec![0, q.reserved, 0, q.backordered, 0, 0, 0, 0, 0, 0, 0, 0] }
+    };
+    pb::Digest { subject: one.order_id.to_string(), parts: one.lines.iter().map(part).collect() }
 }

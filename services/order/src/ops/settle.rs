@@ -1,6 +1,7 @@
 //! One round of the saga: inventory is asked to reserve for all orders of the round in one call, billing to authorise
 //! those it reserved for in another, and what came of it is one transaction. Nothing is open while a peer is asked.
 
+use crate::cancellation::Part;
 use crate::convert;
 use crate::error::Error;
 use crate::line::Line;
@@ -130,6 +131,8 @@ impl Settler {
         store::order::write(&mut tx, &changed).await?;
         let lines: Vec<(Uuid, &Line)> = outcome.lines.iter().map(|(id, line)| (*id, line)).collect();
         store::line::write(&mut tx, &lines).await?;
+        store::delivery::keep(&mut tx, &outcome.withheld).await?;
+        store::delivery::fall_due(&mut tx, &outcome.due).await?;
         store::hold::insert(&mut tx, &outcome.holds).await?;
         store::hold::delete_of_orders(&mut tx, &outcome.no_longer_held).await?;
         store::hold::insert_rejections(&mut tx, &outcome.rejections).await?;
@@ -161,6 +164,10 @@ struct Outcome {
     /// Orders that are over while somebody held them.
     no_longer_held: Vec<Uuid>,
     rejections: Vec<(Uuid, Vec<Rejection>)>,
+    /// What is reserved and kept back from fulfilment.
+    withheld: Vec<(Uuid, Part)>,
+    /// Until when, where that is known.
+    due: Vec<(Uuid, OffsetDateTime)>,
     events: Vec<NewEvent>,
     /// Jobs that are over.
     done: Vec<Uuid>,
@@ -177,6 +184,8 @@ impl Outcome {
             holds: Vec::new(),
             no_longer_held: Vec::new(),
             rejections: Vec::new(),
+            withheld: Vec::new(),
+            due: Vec::new(),
             events: Vec::new(),
             done: Vec::new(),
             again: Vec::new(),
@@ -211,7 +220,20 @@ impl Outcome {
         self.divide(head, &one.work, promise)?;
         head.standing.confirmed_at = Some(self.now);
         let ship_to = store::address(&one.work.ship_to)?;
-        self.publish(head, one, &convert::events::confirmed(&one.work, promise, ship_to));
+        let is_withheld = head.delivery.withholds(head.standing.quantities.backordered, self.now);
+        if is_withheld {
+            let parts = promise.lines.iter().flat_map(|line| {
+                let part = |(location, quantity): &(Uuid, i64)| Part {
+                    line_no: line.line_no,
+                    location: *location,
+                    quantity: *quantity,
+                };
+                line.reserved.iter().map(part)
+            });
+            self.withheld.extend(parts.map(|part| (head.order_id, part)));
+            self.due.extend(head.delivery.due_at(self.now).map(|due_at| (head.order_id, due_at)));
+        }
+        self.publish(head, one, &convert::events::confirmed(&one.work, promise, ship_to, is_withheld));
         Ok(())
     }
 

@@ -212,6 +212,8 @@ mod tests {
             preferred_location_id: None,
             sales_rep: String::new(),
             traceparent: None,
+            delivery: None,
+            promise: None,
         }
     }
 

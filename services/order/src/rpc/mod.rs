@@ -9,11 +9,13 @@ pub mod imports;
 pub mod inquiries;
 pub mod orders;
 pub mod prices;
+pub mod promises;
 pub mod proof;
 pub mod quotations;
 pub mod return_policies;
 pub mod returns;
 pub mod rules;
+pub mod schedules;
 pub mod search;
 pub mod watch;
 

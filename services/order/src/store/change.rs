@@ -364,19 +364,25 @@ pub async fn skip_revision(conn: &mut PgConnection, order_id: Uuid, revision: i3
     Ok(())
 }
 
-/// Links an order to the one it was split off from, and sets when it may go.
+/// Links an order to the one it was split off from, whose terms of delivery it has but for when it may go.
 pub async fn link(
     conn: &mut PgConnection,
     order_id: Uuid,
     split_from: Uuid,
     not_before: Option<OffsetDateTime>,
 ) -> Result<(), Error> {
-    sqlx::query("update orders set split_from = $2, not_before = $3 where order_id = $1")
-        .bind(order_id)
-        .bind(split_from)
-        .bind(not_before)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "update orders o
+            set split_from = p.order_id, not_before = $3, ship_complete = p.ship_complete,
+                delivery_block = p.delivery_block
+           from orders p
+          where o.order_id = $1 and p.order_id = $2",
+    )
+    .bind(order_id)
+    .bind(split_from)
+    .bind(not_before)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

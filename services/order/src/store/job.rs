@@ -2,8 +2,8 @@
 
 use crate::draft::PaymentToken;
 use crate::error::Error;
-use crate::settlement::{Work, WorkLine};
-use crate::store::{currency, stored_enum};
+use crate::settlement::{Destination, Work, WorkLine};
+use crate::store::{address, currency, stored_enum};
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -123,7 +123,7 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
     let rows = sqlx::query(
         "select order_id, number, customer_id, currency, payment_method, payment_token, reservation_policy,
                 fulfilment_policy, priority, placed_at, traceparent, ship_to, amendments, not_before,
-                channel, preferred_location_id
+                channel, preferred_location_id, ship_complete
            from orders where order_id = any($1)",
     )
     .bind(&ids)
@@ -133,7 +133,10 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
     rows.iter()
         .map(|row| {
             let order_id: Uuid = row.try_get(0)?;
+            let ship_to: Vec<u8> = row.try_get(11)?;
             Ok(Work {
+                destination: Destination::of(&address(&ship_to)?),
+                ship_complete: row.try_get("ship_complete")?,
                 order_id,
                 number: row.try_get(1)?,
                 customer_id: row.try_get(2)?,
@@ -145,7 +148,7 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
                 priority: row.try_get::<i16, _>(8)?.into(),
                 placed_at: row.try_get(9)?,
                 traceparent: row.try_get(10)?,
-                ship_to: row.try_get(11)?,
+                ship_to,
                 amendments: row.try_get("amendments")?,
                 not_before: row.try_get("not_before")?,
                 channel: row.try_get("channel")?,

@@ -1,5 +1,6 @@
 //! The changing part of orders.
 
+use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::name::OrderName;
 use crate::order::{Head, Standing};
@@ -22,6 +23,12 @@ pub(super) fn head(row: &PgRow) -> Result<Head, Error> {
         amendments: row.try_get("amendments")?,
         shipped_at: row.try_get("shipped_at")?,
         delivered_at: row.try_get("delivered_at")?,
+        delivery: Delivery {
+            is_complete: row.try_get("ship_complete")?,
+            not_before: row.try_get("not_before")?,
+            is_blocked: row.try_get::<Option<&str>, _>("delivery_block")?.is_some(),
+            withheld: row.try_get("withheld")?,
+        },
         standing: Standing {
             confirmed_at: row.try_get(6)?,
             rejected: row.try_get(7)?,
@@ -46,7 +53,7 @@ pub async fn heads(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid
     let rows = sqlx::query(
         "select order_id, placed_at, traceparent, fulfilment_policy, version, inventory_version, confirmed_at, rejected,
                 holds, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced, refunded,
-                amendments, shipped_at, delivered_at
+                amendments, shipped_at, delivered_at, ship_complete, not_before, delivery_block, withheld
            from orders
           where order_id = any($1)",
     )

@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::line::Line;
 use crate::order::Order;
-use crate::store::{line, read};
+use crate::store::{delivery, line, promise, read};
 use pesan_api::proof::v1::{InvariantResult, Violation};
 use sqlx::{PgConnection, Row as _};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// An invariant: how many rows it is about, and which of them break it, and how.
@@ -116,6 +117,37 @@ pub async fn orders_wait_for_something(conn: &mut PgConnection) -> Result<Invari
     .await
 }
 
+/// What is kept back from fulfilment is reserved, for a reason that ends some time.
+pub async fn withheld_waits(conn: &mut PgConnection) -> Result<InvariantResult, Error> {
+    check(
+        conn,
+        "withheld_is_reserved_and_waits_for_something_named",
+        "select (select count(*) from withheld) + (select count(*) from orders where withheld > 0)",
+        "select * from (
+         select coalesce('SO-' || o.number, w.order_id::text) as id,
+                format('the order keeps back %s, its lines %s', coalesce(o.withheld, 0), coalesce(w.quantity, 0)) as what
+           from (select order_id, number, withheld from orders where withheld > 0) o
+           full join (select order_id, sum(quantity) as quantity from withheld group by order_id) w using (order_id)
+          where o.withheld is distinct from w.quantity
+         union all
+         select w.order_id || ' line ' || w.line_no,
+                format('keeps back %s at %s, reserved there %s', w.quantity, w.location, coalesce(l.reserved, 0))
+           from withheld w
+           left join (select order_id, line_no, location, reserved
+                        from order_line, unnest(alloc_location, alloc_reserved) as a (location, reserved)
+                       where order_id in (select order_id from withheld)) l using (order_id, line_no, location)
+          where w.quantity > coalesce(l.reserved, 0)
+         union all
+         select 'SO-' || o.number, format('keeps back %s for no reason', o.withheld)
+           from orders o
+          where o.withheld > 0
+            and not (o.delivery_block is not null or (o.ship_complete and o.backordered > 0)
+                     or exists (select from hand_over_due d where d.order_id = o.order_id))) broken
+          limit 100",
+    )
+    .await
+}
+
 /// What came back of a line came back on its returns.
 pub async fn returns_match(conn: &mut PgConnection) -> Result<InvariantResult, Error> {
     check(
@@ -198,12 +230,16 @@ pub async fn versions_match(conn: &mut PgConnection) -> Result<InvariantResult, 
     .await
 }
 
-/// An order as others compare it.
+/// An order, or what is held for one that is not placed yet, as others compare it.
 pub struct Digested {
-    /// Its head and amounts.
-    pub order: Order,
+    /// Its id.
+    pub order_id: Uuid,
+    /// Its head and amounts; none: it is not placed yet.
+    pub order: Option<Order>,
     /// Its lines.
     pub lines: Vec<Line>,
+    /// What is kept back of its lines from fulfilment.
+    pub withheld: HashMap<i32, i64>,
 }
 
 /// Up to `limit` orders after an id, ascending, and about `most_lines` lines of them; only of `subjects` where there are
@@ -219,7 +255,10 @@ pub async fn digests(
         "select order_id
            from (select order_id, sum(line_count) over (order by order_id) - line_count as lines_before
                    from (select order_id, line_count
-                           from orders
+                           from (select order_id, line_count from orders
+                                 union all
+                                 select order_id, line_count from promise
+                                  where held is not null and redeemed_at is null) both_kinds
                           where order_id > $2 and (cardinality($1::uuid[]) = 0 or order_id = any($1))
                           order by order_id
                           limit $3) page) counted
@@ -233,8 +272,27 @@ pub async fn digests(
     .fetch_all(&mut *conn)
     .await?;
     let mut orders = read::orders(&mut *conn, &ids, false).await?;
-    let mut digested: Vec<Digested> =
-        ids.iter().filter_map(|id| orders.remove(id)).map(|order| Digested { order, lines: Vec::new() }).collect();
+    let mut digested: Vec<Digested> = ids
+        .iter()
+        .map(|id| Digested { order_id: *id, order: orders.remove(id), lines: Vec::new(), withheld: HashMap::new() })
+        .collect();
+    let promised: Vec<Uuid> = digested.iter().filter(|one| one.order.is_none()).map(|one| one.order_id).collect();
+    if !promised.is_empty() {
+        for kept in promise::of_orders(&mut *conn, &promised).await? {
+            let lines = kept.held.iter().flatten().map(Line::promised).collect::<Result<Vec<Line>, _>>()?;
+            digested.iter_mut().filter(|one| one.order_id == kept.order_id).for_each(|one| one.lines.clone_from(&lines));
+        }
+    }
+    let is_withheld =
+        |one: &&Digested| one.order.as_ref().is_some_and(|order| order.head.delivery.withheld > 0);
+    let withheld: Vec<Uuid> = digested.iter().filter(is_withheld).map(|one| one.order_id).collect();
+    if !withheld.is_empty() {
+        for (order_id, part) in delivery::withheld(&mut *conn, &withheld).await? {
+            for one in digested.iter_mut().filter(|one| one.order_id == order_id) {
+                *one.withheld.entry(part.line_no).or_default() += part.quantity;
+            }
+        }
+    }
     let rows = sqlx::query(
         "select order_id, line_no, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced,
                 refunded, stocked, alloc_location, alloc_reserved, alloc_shipped
@@ -248,7 +306,7 @@ pub async fn digests(
     let mut at = 0;
     for row in rows {
         let order_id: Uuid = row.try_get(0)?;
-        while digested.get(at).is_some_and(|one| one.order.head.order_id != order_id) {
+        while digested.get(at).is_some_and(|one| one.order_id != order_id) {
             at += 1;
         }
         if let Some(one) = digested.get_mut(at) {

@@ -1,8 +1,9 @@
 //! Reading orders as clients see them.
 
+use crate::delivery::Dates;
 use crate::error::Error;
 use crate::order::{AgreedPrice, Order, OrderLine};
-use crate::store::{address, currency, hold, line, order, stored_enum};
+use crate::store::{address, currency, delivery, hold, line, order, stored_enum};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
@@ -34,6 +35,12 @@ fn order(row: &PgRow) -> Result<Order, Error> {
         holds: Vec::new(),
         rejections: Vec::new(),
         not_before: row.try_get("not_before")?,
+        delivery_block: row.try_get("delivery_block")?,
+        requested: Dates {
+            ship_at: row.try_get("requested_ship_at")?,
+            deliver_at: row.try_get("requested_delivery_at")?,
+        },
+        promised: Dates { ship_at: row.try_get("promised_ship_at")?, deliver_at: row.try_get("promised_delivery_at")? },
         split_from: row.try_get("split_from")?,
         return_id: row.try_get("return_id")?,
         goodwill: row.try_get("goodwill")?,
@@ -49,7 +56,9 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
                 o.number, o.channel, o.external_id, o.customer_id, c.external_id, o.currency, o.ship_to,
                 o.payment_method, o.reservation_policy, o.priority, o.sales_rep, o.recorded_at, o.gross, o.discount,
                 o.tax, o.order_discount, o.preferred_location_id, o.has_agreed_prices, o.tags,
-                o.route, o.amendments, o.not_before, o.split_from, o.shipped_at, o.delivered_at, o.return_id, o.goodwill
+                o.route, o.amendments, o.not_before, o.split_from, o.shipped_at, o.delivered_at, o.return_id, o.goodwill,
+                o.ship_complete, o.delivery_block, o.withheld, o.requested_ship_at, o.requested_delivery_at,
+                o.promised_ship_at, o.promised_delivery_at, o.has_line_dates
            from orders o left join customer c using (customer_id)
           where o.order_id = any($1)",
     )
@@ -57,11 +66,14 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
     .fetch_all(&mut *conn)
     .await?;
     let mut found = HashMap::with_capacity(rows.len());
-    let mut with_agreed_prices = Vec::new();
+    let (mut with_agreed_prices, mut with_line_dates) = (Vec::new(), Vec::new());
     for row in rows {
         let order = order(&row)?;
         if row.try_get(35)? {
             with_agreed_prices.push(order.head.order_id);
+        }
+        if row.try_get("has_line_dates")? {
+            with_line_dates.push(order.head.order_id);
         }
         found.insert(order.head.order_id, order);
     }
@@ -84,6 +96,11 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
         } else {
             agreed_prices(&mut *conn, &with_agreed_prices).await?
         };
+        let mut dates = if with_line_dates.is_empty() {
+            HashMap::new()
+        } else {
+            delivery::line_dates(&mut *conn, &with_line_dates).await?
+        };
         let rows = sqlx::query(
             "select order_id, line_no, ordered, reserved, backordered, cancelled, shipped, delivered, returned, invoiced,
                     refunded, stocked, alloc_location, alloc_reserved, alloc_shipped, sku, description, unit_price,
@@ -98,7 +115,10 @@ pub async fn orders(conn: &mut PgConnection, ids: &[Uuid], full: bool) -> Result
         for row in rows {
             let order_id = row.try_get(0)?;
             let line = line::line(&row, 1)?;
+            let (requested, promised) = dates.remove(&(order_id, line.line_no)).unwrap_or_default();
             let line = OrderLine {
+                requested,
+                promised,
                 agreed: agreed.remove(&(order_id, line.line_no)).unwrap_or_default(),
                 line,
                 sku: row.try_get(15)?,

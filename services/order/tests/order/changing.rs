@@ -32,7 +32,7 @@ fn address() -> Kind {
     Kind::SetAddress(SetAddress { ship_to: Some(elsewhere()) })
 }
 
-async fn plan(suite: &Suite, name: &str, changes: Vec<Kind>) -> Result<ChangePlan, Status> {
+pub async fn plan(suite: &Suite, name: &str, changes: Vec<Kind>) -> Result<ChangePlan, Status> {
     let changes = changes.into_iter().map(|kind| Change { kind: Some(kind) }).collect();
     let request = PlanChangeRequest { name: name.into(), changes, reason: "wish".into(), ..Default::default() };
     Ok(suite.changes.clone().plan_change(request).await?.into_inner().plan.unwrap())
@@ -52,7 +52,7 @@ async fn commit(suite: &Suite, request: CommitChangeRequest) -> Result<CommitCha
 }
 
 /// Plans and commits; the order as it is then.
-async fn change(suite: &Suite, name: &str, changes: Vec<Kind>) -> Order {
+pub async fn change(suite: &Suite, name: &str, changes: Vec<Kind>) -> Order {
     let plan = plan(suite, name, changes).await.unwrap();
     assert_eq!(plan.impossible, []);
     commit(suite, commit_of(&plan)).await.unwrap().order.unwrap()
@@ -377,7 +377,7 @@ async fn a_part_becomes_an_order_of_its_own(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn a_later_date_is_told_to_the_warehouse(pool: PgPool) {
+async fn a_later_date_takes_it_back_from_the_warehouse(pool: PgPool) {
     let suite = start(pool).await;
     let placed = suite.place(order(&[("TEA", 4)])).await;
     let later = prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 };
@@ -386,7 +386,18 @@ async fn a_later_date_is_told_to_the_warehouse(pool: PgPool) {
     assert_eq!(changed.not_before, Some(later));
     let amended: OrderAmended = suite.fact(&placed.id).await;
     assert_eq!((amended.rescheduled, amended.not_before), (true, Some(later)));
-    assert_eq!((amended.allocations.len(), amended.ship_to), (1, None));
+    assert_eq!((amended.allocations.len(), amended.ship_to), (0, None), "it is kept back until then");
+    assert_eq!(suite.peers.fulfilment.asked.lock().unwrap()[0].lines[0].quantity, 4);
+    assert_eq!(changed.delivery.unwrap().withheld, 4);
+    suite.assert_proven().await;
+
+    // As soon as possible after all: the warehouse has it again.
+    let set = Kind::SetShipDate(SetShipDate { not_before: None });
+    let changed = change(&suite, &placed.id, vec![set]).await;
+    assert_eq!((changed.not_before, changed.delivery), (None, None));
+    let amended: OrderAmended = suite.fact(&placed.id).await;
+    assert_eq!((amended.allocations[0].quantity, amended.allocations.len()), (4, 1));
+    assert_eq!(suite.peers.fulfilment.asked.lock().unwrap().len(), 1, "it had nothing to let go of");
     suite.assert_proven().await;
 }
 

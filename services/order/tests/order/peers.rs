@@ -102,11 +102,83 @@ pub struct FakeInventory {
     /// Answers nothing but UNAVAILABLE.
     pub is_down: Arc<Mutex<bool>>,
     pub reservations: Arc<Mutex<HashMap<String, inventory::Reservation>>>,
+    /// Answers UNAVAILABLE when it is asked for dates.
+    pub tells_no_dates: Arc<Mutex<bool>>,
     /// The demands of every call.
     pub calls: Arc<Mutex<Vec<Vec<inventory::OrderDemand>>>>,
 }
 
+/// So many days into 2030.
+pub fn day(days: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: 1_893_456_000 + days * 86_400, nanos: 0 })
+}
+
 impl FakeInventory {
+    /// What is there leaves on day 1 and arrives on day 3; what waits comes with PO-7 on day 10, leaves on day 11 and
+    /// arrives on day 13.
+    fn tell(&self, demand: &inventory::OrderDemand) -> inventory::PromiseResult {
+        use inventory::promise_result::Outcome as Told;
+        use inventory::reserve_result::Outcome;
+        let outcome = match self.decide(&inventory::OrderDemand { dry_run: true, ..demand.clone() }).outcome {
+            Some(Outcome::Reservation(held)) => {
+                let waits = held.lines.iter().any(|line| line.backordered > 0);
+                let lines = held.lines.iter().map(|line| inventory::LinePromise {
+                    line_no: line.line_no,
+                    sku: line.sku.clone(),
+                    quantity: line.quantity,
+                    sources: line
+                        .allocations
+                        .iter()
+                        .map(|a| inventory::PromisedFrom {
+                            location_id: a.location_id.clone(),
+                            quantity: a.reserved,
+                            ship_at: day(1),
+                            deliver_at: day(3),
+                        })
+                        .collect(),
+                    supplies: Some(inventory::PromisedSupply {
+                        location_id: HALL.into(),
+                        quantity: line.backordered,
+                        kind: inventory::SupplyKind::PurchaseOrder.into(),
+                        document_id: ANNEX.into(),
+                        number: "PO-7".into(),
+                        expected_at: day(10),
+                        ship_at: day(11),
+                        deliver_at: day(13),
+                    })
+                    .filter(|supply| supply.quantity > 0)
+                    .into_iter()
+                    .collect(),
+                    undated: 0,
+                    refused: line.refused,
+                    why: vec!["because".into()],
+                });
+                let (ship_at, deliver_at) = if waits { (day(11), day(13)) } else { (day(1), day(3)) };
+                let order_id = held.order_id.clone();
+                Told::Promise(inventory::OrderPromise {
+                    order_id,
+                    lines: lines.collect(),
+                    ship_at,
+                    deliver_at,
+                    refused: false,
+                })
+            }
+            Some(Outcome::Problem(problem)) if problem.reason == "OUT_OF_STOCK" => {
+                let lines = demand.lines.iter().map(|line| inventory::LinePromise {
+                    line_no: line.line_no,
+                    sku: line.sku.clone(),
+                    quantity: line.quantity,
+                    refused: line.quantity,
+                    ..Default::default()
+                });
+                Told::Promise(inventory::OrderPromise { lines: lines.collect(), refused: true, ..Default::default() })
+            }
+            Some(Outcome::Problem(problem)) => Told::Problem(problem),
+            None => unreachable!("it always answers"),
+        };
+        inventory::PromiseResult { outcome: Some(outcome) }
+    }
+
     fn decide(&self, demand: &inventory::OrderDemand) -> inventory::ReserveResult {
         use inventory::reserve_result::Outcome;
         let mut reservations = self.reservations.lock().unwrap();
@@ -164,7 +236,9 @@ impl FakeInventory {
                 if let Some(held) = held.filter(|_| demand.in_addition) {
                     lines = held.lines.into_iter().chain(lines).collect();
                 }
-                let held = inventory::Reservation { order_id: order_id.clone(), lines, expires_at: None, version };
+                let placed_at = demand.placed_at.unwrap_or_default();
+                let expires_at = Some(prost_types::Timestamp { seconds: placed_at.seconds + 900, nanos: 0 });
+                let held = inventory::Reservation { order_id: order_id.clone(), lines, expires_at, version };
                 if demand.dry_run {
                     return inventory::ReserveResult { outcome: Some(Outcome::Reservation(held)) };
                 }
@@ -197,16 +271,22 @@ impl ReservationService for FakeInventory {
 
     async fn get_reservation(
         &self,
-        _: Request<inventory::GetReservationRequest>,
+        request: Request<inventory::GetReservationRequest>,
     ) -> Result<Response<inventory::GetReservationResponse>, Status> {
-        Err(Status::unimplemented("not asked"))
+        let reservation = self.reservations.lock().unwrap().get(&request.into_inner().order_id).cloned();
+        let reservation = reservation.ok_or_else(|| Status::not_found("no reservation"))?;
+        Ok(Response::new(inventory::GetReservationResponse { reservation: Some(reservation) }))
     }
 
     async fn promise(
         &self,
-        _: Request<inventory::PromiseRequest>,
+        request: Request<inventory::PromiseRequest>,
     ) -> Result<Response<inventory::PromiseResponse>, Status> {
-        Err(Status::unimplemented("not asked"))
+        if *self.is_down.lock().unwrap() || *self.tells_no_dates.lock().unwrap() {
+            return Err(Status::unavailable("down"));
+        }
+        let results = request.into_inner().demands.iter().map(|demand| self.tell(demand)).collect();
+        Ok(Response::new(inventory::PromiseResponse { results }))
     }
 }
 

@@ -11,9 +11,11 @@ use pesan_api::order::v1::import_service_client::ImportServiceClient;
 use pesan_api::order::v1::inquiry_service_client::InquiryServiceClient;
 use pesan_api::order::v1::order_service_client::OrderServiceClient;
 use pesan_api::order::v1::price_service_client::PriceServiceClient;
+use pesan_api::order::v1::promise_service_client::PromiseServiceClient;
 use pesan_api::order::v1::quotation_service_client::QuotationServiceClient;
 use pesan_api::order::v1::return_policy_service_client::ReturnPolicyServiceClient;
 use pesan_api::order::v1::return_service_client::ReturnServiceClient;
+use pesan_api::order::v1::schedule_service_client::ScheduleServiceClient;
 use pesan_api::order::v1::search_service_client::SearchServiceClient;
 use pesan_api::order::v1::*;
 use pesan_api::proof::v1::proof_service_client::ProofServiceClient;
@@ -44,6 +46,8 @@ pub struct Suite {
     pub policies: ReturnPolicyServiceClient<Channel>,
     pub goodwill: GoodwillServiceClient<Channel>,
     pub inquiries: InquiryServiceClient<Channel>,
+    pub promises: PromiseServiceClient<Channel>,
+    pub schedules: ScheduleServiceClient<Channel>,
     pub quotations: QuotationServiceClient<Channel>,
     pub search: SearchServiceClient<Channel>,
     pub proof: ProofServiceClient<Channel>,
@@ -102,6 +106,8 @@ pub async fn start_at(pool: PgPool, peers: Peers, clock: Clock) -> Suite {
         policies: ReturnPolicyServiceClient::new(channel.clone()),
         goodwill: GoodwillServiceClient::new(channel.clone()),
         inquiries: InquiryServiceClient::new(channel.clone()),
+        promises: PromiseServiceClient::new(channel.clone()),
+        schedules: ScheduleServiceClient::new(channel.clone()),
         quotations: QuotationServiceClient::new(channel.clone()),
         search: SearchServiceClient::new(channel.clone()),
         proof: ProofServiceClient::new(channel.clone()).max_decoding_message_size(most),

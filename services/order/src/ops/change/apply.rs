@@ -6,7 +6,9 @@ use super::commit::{Next, order_of};
 use crate::convert;
 use crate::convert::change::CommitChange;
 use crate::error::Error;
+use crate::delivery::ReadyPart;
 use crate::line::{Line, LinePromise};
+use crate::ops::handover::{self, offer};
 use crate::ops::{answer, whole_order};
 use crate::order::Order;
 use crate::quantities::Quantities;
@@ -76,8 +78,13 @@ impl Changer {
             };
             events.push(NewEvent::new(order_id, changed.head.next_version(), &fact, now));
         }
+        let ready = ready(&changed, promised, &change);
+        let ready = offer(&mut tx, &mut changed.head, ready, now).await?;
+        if !amendment.amends() && !ready.is_empty() {
+            events.push(handover::lines_ready(&mut tx, &mut changed.head, &ready, now).await?);
+        }
         if amendment.amends() {
-            let allocations = allocations(&changed, promised, &change);
+            let allocations = allocations(&changed, &ready);
             let fact = convert::events::amended(&changed, amendment, allocations);
             events.push(NewEvent::new(order_id, changed.head.next_version(), &fact, now));
         }
@@ -114,7 +121,7 @@ fn cancel(lines: &mut [Line], change: &Underway) -> Result<Vec<pb::CancelledLine
         let backordered = waiting.get(&line_no).copied().unwrap_or(0);
         line.cancel_backordered(backordered)?;
         let mut by_location: BTreeMap<Uuid, i64> = BTreeMap::new();
-        for part in parts.taken.iter().filter(|part| part.line_no == line_no) {
+        for part in parts.gone().filter(|part| part.line_no == line_no) {
             line.cancel_reserved(part.location, part.quantity)?;
             *by_location.entry(part.location).or_default() += part.quantity;
         }
@@ -127,20 +134,29 @@ fn cancel(lines: &mut [Line], change: &Underway) -> Result<Vec<pb::CancelledLine
     Ok(cancelled)
 }
 
-/// What fulfilment has to do now: new lines, and what it let go of to be handed over again.
-fn allocations(order: &Order, promised: &[LinePromise], change: &Underway) -> Vec<pb::AllocatedLine> {
+/// What fulfilment could do now: new lines, and what it let go of to be handed over again.
+fn ready(order: &Order, promised: &[LinePromise], change: &Underway) -> Vec<ReadyPart> {
     let new =
         promised.iter().flat_map(|line| line.reserved.iter().map(|(at, quantity)| (line.line_no, *at, *quantity)));
     let moved = change.course.parts.resent.iter().map(|part| (part.line_no, part.location, part.quantity));
-    let allocated = |(line_no, location, quantity): (i32, Uuid, i64)| {
+    let part = |(line_no, location, quantity): (i32, Uuid, i64)| {
         let line = order.lines.iter().find(|line| line.line.line_no == line_no)?;
+        Some(ReadyPart { line_no, location, quantity, stocked: line.line.stocked })
+    };
+    new.chain(moved).filter_map(part).collect()
+}
+
+/// As OrderAmended tells it.
+fn allocations(order: &Order, ready: &[ReadyPart]) -> Vec<pb::AllocatedLine> {
+    let allocated = |part: &ReadyPart| {
+        let line = order.lines.iter().find(|line| line.line.line_no == part.line_no)?;
         Some(pb::AllocatedLine {
-            line_no,
+            line_no: part.line_no,
             sku: line.sku.clone(),
-            location_id: convert::location_text(location),
-            quantity,
-            stocked: line.line.stocked,
+            location_id: convert::location_text(part.location),
+            quantity: part.quantity,
+            stocked: part.stocked,
         })
     };
-    new.chain(moved).filter_map(allocated).collect()
+    ready.iter().filter_map(allocated).collect()
 }

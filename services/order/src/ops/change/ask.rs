@@ -2,12 +2,13 @@
 
 use super::Changer;
 use crate::change::{Amendment, Amounts, PlannedLine};
-use crate::convert::{location, money};
+use crate::convert::{self, location, money};
 use crate::error::Error;
 use crate::line::LinePromise;
 use crate::name::order_number;
 use crate::order::Order;
-use crate::settlement::Promise;
+use crate::settlement::{Destination, Promise};
+use crate::store;
 use crate::store::change::Underway;
 use pesan_api::billing::v1 as billing;
 use pesan_api::inventory::v1 as inventory;
@@ -32,6 +33,9 @@ pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inv
         ReservationPolicy::AllOrNothing | ReservationPolicy::WhatIsThere => inventory::ShortagePolicy::AllOrNothing,
         ReservationPolicy::Backorder | ReservationPolicy::Unspecified => inventory::ShortagePolicy::Backorder,
     };
+    let changed = amendment.ship_to.as_ref().and_then(|bytes| store::address(bytes).ok());
+    let ship_to = changed.unwrap_or_else(|| order.ship_to.clone());
+    let not_before = if amendment.rescheduled { amendment.not_before } else { order.not_before };
     let line = |line: &PlannedLine| inventory::DemandLine {
         line_no: line.line_no,
         sku: line.sku.clone(),
@@ -50,6 +54,11 @@ pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inv
         not_before: not_before.map(to_timestamp),
         revision: revision.into(),
         in_addition: true,
+        destination: Destination::of(&ship_to).as_ref().map(convert::settle::destination),
+        ship_complete: order.head.delivery.is_complete,
+        not_before: not_before.map(to_timestamp),
+        channel: order.channel.clone(),
+        preferred_location_id: order.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
         ..Default::default()
     }
 }

@@ -4,12 +4,13 @@ use super::Changer;
 use super::ask::{Said, charge, demand, promise_of};
 use crate::cancellation::Part;
 use crate::change::{self, Course};
-use crate::convert;
 use crate::convert::change::CommitChange;
+use crate::delivery::ReadyPart;
 use crate::error::Error;
 use crate::line::Line;
 use crate::ops::cancel::{Withdrawal, withdrawn};
 use crate::ops::claim;
+use crate::ops::handover::{self, offer};
 use crate::order::{Head, Order};
 use crate::store;
 use crate::store::cancellation::Intent;
@@ -166,8 +167,16 @@ impl Changer {
             return self.apply_unpromised(tx, command, order, plan.amendment).await;
         }
         let lines: Vec<Line> = order.lines.iter().map(|line| line.line.clone()).collect();
-        let parts = change::parts(&lines, &plan.amendment);
+        let withheld = match order.head.delivery.withheld {
+            0 => Vec::new(),
+            _ => store::delivery::withheld(&mut tx, &[order_id]).await?.into_iter().map(|(_, part)| part).collect(),
+        };
+        let parts = change::parts(&lines, &plan.amendment, &withheld);
         let parts = parts.map_err(|why| Error::ChangeRefused("CHANGE_REFUSED", why.to_string()))?;
+        // What goes of what is kept back must not be handed over meanwhile.
+        if !parts.withheld.is_empty() {
+            store::delivery::take(&mut tx, order_id, &parts.withheld).await?;
+        }
         let known = store::change::marks(&mut tx, &[order_id]).await?;
         let known = |line_no: i32| known.get(&(order_id, line_no)).copied().unwrap_or_default();
         let claims =
@@ -282,14 +291,19 @@ impl Changer {
         let mut lines: Vec<Line> = order.lines.into_iter().map(|line| line.line).collect();
         store::cancellation::delete(&mut tx, order_id).await?;
         self.unmark(&mut tx, &now.course, order_id).await?;
-        let mut ready: Vec<(i32, Uuid, i64, bool)> = Vec::new();
+        let mut ready: Vec<ReadyPart> = Vec::new();
         let mut hand_over = |line: &Line, location: Uuid, quantity: i64| match ready
             .iter_mut()
-            .find(|ready| (ready.0, ready.1) == (line.line_no, location))
+            .find(|ready| (ready.line_no, ready.location) == (line.line_no, location))
         {
-            Some(ready) => ready.2 += quantity,
-            None => ready.push((line.line_no, location, quantity, line.stocked)),
+            Some(ready) => ready.quantity += quantity,
+            None => ready.push(ReadyPart { line_no: line.line_no, location, quantity, stocked: line.stocked }),
         };
+        for Part { line_no, location, quantity } in &now.course.parts.withheld {
+            if let Some(line) = lines.iter().find(|line| line.line_no == *line_no) {
+                hand_over(line, *location, *quantity);
+            }
+        }
         if !now.intent.granted.is_empty() {
             for Part { line_no, location, quantity } in now.course.parts.withdrawn() {
                 if let Some(line) = lines.iter().find(|line| line.line_no == line_no) {
@@ -307,6 +321,7 @@ impl Changer {
         }
         head.standing.quantities = lines.iter().map(|line| line.quantities).sum();
         let at = self.books.clock.now();
+        let ready = offer(&mut tx, head, ready, at).await?;
         let trace = head.traceparent.clone();
         let mut events = Vec::new();
         if asked.reserved.is_some() {
@@ -316,10 +331,7 @@ impl Changer {
             events.push(NewEvent::new(order_id, head.next_version(), &fact, at));
         }
         if !ready.is_empty() {
-            let keys: Vec<(Uuid, i32)> = ready.iter().map(|ready| (order_id, ready.0)).collect();
-            let skus = store::line::skus_of(&mut tx, &keys).await?;
-            let fact = convert::events::lines_ready(order_id, &ready, &skus);
-            events.push(NewEvent::new(order_id, head.next_version(), &fact, at));
+            events.push(handover::lines_ready(&mut tx, head, &ready, at).await?);
         }
         let events: Vec<NewEvent> =
             events.into_iter().map(|event| event.of_journey(order_id).in_trace(trace.as_deref())).collect();

@@ -48,7 +48,7 @@ pub fn stock(order: &Order, amendment: &Amendment, parts: &Parts, promised: &[Li
         effects.extend(some.map(|(line_no, unpromised)| pb::StockEffect { unpromised, ..of(line_no) }));
         return effects;
     }
-    effects.extend(parts.taken.iter().map(|part| at(part.line_no, part.location, -part.quantity)));
+    effects.extend(parts.gone().map(|part| at(part.line_no, part.location, -part.quantity)));
     effects.extend(
         parts.waiting.iter().map(|(line_no, quantity)| pb::StockEffect { backordered: -quantity, ..of(*line_no) }),
     );

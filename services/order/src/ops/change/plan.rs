@@ -51,7 +51,8 @@ impl Changer {
         let mut promised = Vec::new();
         if amendment.promised {
             // What it cannot take is told already.
-            parts = change::parts(&lines, &amendment).unwrap_or_default();
+            let withheld = self.withheld(&order).await?;
+            parts = change::parts(&lines, &amendment, &withheld).unwrap_or_default();
             if !parts.withdrawn().is_empty() {
                 warehouse = self.warehouse(order_id).await?;
                 impossible.extend(in_hand(&parts, &warehouse, &lines, &command.request.changes));
@@ -83,6 +84,16 @@ impl Changer {
         let mut conn = self.books.pool.acquire().await?;
         store::change::keep_plan(&mut conn, &kept).await?;
         Ok(plan)
+    }
+
+    /// What is kept back from fulfilment.
+    async fn withheld(&self, order: &Order) -> Result<Vec<Part>, Error> {
+        if order.head.delivery.withheld == 0 {
+            return Ok(Vec::new());
+        }
+        let mut conn = self.books.pool.acquire().await?;
+        let parts = store::delivery::withheld(&mut conn, &[order.head.order_id]).await?;
+        Ok(parts.into_iter().map(|(_, part)| part).collect())
     }
 
     /// The order's fulfilment orders, as fulfilment knows them now.

@@ -75,6 +75,8 @@ fn draft(order: &Order, token: Option<String>) -> Draft {
         preferred_location_id: order.preferred_location_id,
         sales_rep: order.sales_rep.clone(),
         traceparent: order.head.traceparent.clone(),
+        delivery: None,
+        promise: None,
     }
 }
 

@@ -4,8 +4,10 @@
 use e2e::*;
 use pesan_api::fulfilment::v1 as fulfilment;
 use pesan_api::order::v1::{self as order, DeliveryMode, NewDelivery, OrderState};
+use pesan_grpc::parse::to_timestamp;
+use pesan_host::Clock;
 use sqlx::PgPool;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 async fn fulfilment_orders(suite: &Suite, order_id: &str) -> Result<Vec<fulfilment::FulfilmentOrder>, String> {
     let request = fulfilment::ListFulfilmentOrdersRequest { order_id: order_id.into(), ..Default::default() };
@@ -36,8 +38,7 @@ async fn what_is_promised_is_delivered(pool: PgPool) {
 
     // Held under a token: nobody else gets it, and the proof holds while there is no order.
     let new = straight_through(card_order(&[("CHAIR", 4)]));
-    let request =
-        order::PromiseOrderRequest { request_id: request_id(), order: Some(new.clone()), hold_stock: true };
+    let request = order::PromiseOrderRequest { request_id: request_id(), order: Some(new.clone()), hold_stock: true };
     let promise = suite.promises().promise_order(request).await.unwrap().into_inner().promise.unwrap();
     assert!(promise.stock_held && promise.ship_at.is_some(), "{promise:?}");
     assert_eq!(promise.lines[0].parts[0].location_id, location);
@@ -70,13 +71,13 @@ async fn what_ships_complete_leaves_in_one_piece_and_nothing_leaves_before_its_d
     suite.receive("TABLE", &location, 3).await.unwrap();
     assert_eq!(given(&suite, &placed.id).await, [(1, 4), (2, 5)]);
 
-    let soon = SystemTime::now() + Duration::from_secs(3);
-    let delivery = NewDelivery { not_before: Some(soon.into()), ..Default::default() };
+    let soon = Clock::System.now() + Duration::from_secs(3);
+    let delivery = NewDelivery { not_before: Some(to_timestamp(soon)), ..Default::default() };
     let new = order::NewOrder { delivery: Some(delivery), ..straight_through(card_order(&[("CHAIR", 2)])) };
     let dated = suite.place(new).await.unwrap();
     let done = suite.order_in(&dated.id, OrderState::Completed).await.unwrap();
     assert_eq!(done.quantities.unwrap().shipped, 2);
-    assert!(SystemTime::now() >= soon, "it was handed over before its date");
+    assert!(Clock::System.now() >= soon, "it was handed over before its date");
 
     // Blocked, cancelled while it is: fulfilment never hears of it.
     let delivery = NewDelivery { block: "STOCKTAKING".into(), ..Default::default() };

@@ -231,9 +231,7 @@ impl Application {
                     .max_decoding_message_size(MAX_MESSAGE)
                     .max_encoding_message_size(MAX_MESSAGE),
             )
-            .add(
-                ScheduleServiceServer::new(Schedules { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE),
-            )
+            .add(ScheduleServiceServer::new(Schedules { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE))
             .add(FeedServiceServer::new(feed).max_encoding_message_size(MAX_MESSAGE))
             .add(ProofServiceServer::new(Proof { books: books.clone() }).max_encoding_message_size(MAX_MESSAGE));
 

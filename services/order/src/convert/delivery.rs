@@ -10,12 +10,7 @@ use pesan_grpc::Violations;
 use pesan_grpc::parse::to_timestamp;
 use prost_types::Timestamp;
 
-fn dates(
-    v: &mut Violations,
-    path: &str,
-    ship_at: Option<&Timestamp>,
-    deliver_at: Option<&Timestamp>,
-) -> Dates {
+fn dates(v: &mut Violations, path: &str, ship_at: Option<&Timestamp>, deliver_at: Option<&Timestamp>) -> Dates {
     let dates = Dates {
         ship_at: v.time(&format!("{path}requested_ship_at"), ship_at),
         deliver_at: v.time(&format!("{path}requested_delivery_at"), deliver_at),
@@ -29,11 +24,7 @@ fn dates(
 }
 
 /// Reads what a new order says about its delivery; none where it says nothing.
-pub fn terms(
-    v: &mut Violations,
-    delivery: Option<&pb::NewDelivery>,
-    lines: &[pb::NewOrderLine],
-) -> Option<Box<Terms>> {
+pub fn terms(v: &mut Violations, delivery: Option<&pb::NewDelivery>, lines: &[pb::NewOrderLine]) -> Option<Box<Terms>> {
     let mut terms = Terms::default();
     if let Some(delivery) = delivery {
         terms.is_complete =

@@ -143,11 +143,7 @@ pub fn delivery_changed(order: &Order) -> pb::OrderDeliveryChanged {
 }
 
 /// Quantities of an order that fulfilment can go on with.
-pub fn lines_ready(
-    order_id: Uuid,
-    ready: &[ReadyPart],
-    skus: &HashMap<(Uuid, i32), String>,
-) -> pb::OrderLinesReady {
+pub fn lines_ready(order_id: Uuid, ready: &[ReadyPart], skus: &HashMap<(Uuid, i32), String>) -> pb::OrderLinesReady {
     let allocations = ready.iter().map(|part| pb::AllocatedLine {
         line_no: part.line_no,
         sku: skus.get(&(order_id, part.line_no)).cloned().unwrap_or_default(),

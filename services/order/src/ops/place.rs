@@ -6,7 +6,7 @@ use crate::draft::{Draft, Ready};
 use crate::error::Error;
 use crate::ops::Books;
 use crate::ops::ready::{Customers, customers_of, make_ready};
-use crate::ops::redeem::{Redemption, redeem};
+use crate::ops::redeem::redeem;
 use crate::ops::saga::{Job, Saga};
 use crate::ops::verify::verify;
 use crate::settlement::{Destination, Work, WorkLine};
@@ -112,7 +112,8 @@ async fn write(books: &Books, saga: &Saga, drafts: &[Draft]) -> Result<Vec<Resul
     let (mut new, old): (Vec<Ready<'_>>, Vec<Ready<'_>>) =
         ready.into_iter().partition(|r| numbers.contains_key(&r.draft.order_id));
     verify(&mut tx, &settings.rules, &mut new, &numbers, |ready| customers.of(&ready.draft.buyer), now).await?;
-    let (jobs, waits_in_database) = write_new(&mut tx, books, saga, &new, &numbers, &customers, redemption, now).await?;
+    let (jobs, waits_in_database) = write_new(&mut tx, books, saga, &new, &numbers, &customers, now).await?;
+    redemption.write(&mut tx, &new, now).await?;
     // Also those that would be refused today: the order may be there since before the settings were such.
     let refused = drafts.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_some()).map(|(draft, _)| draft);
     let mut known = match_known(&mut tx, old.iter().map(|r| r.draft).chain(refused).collect()).await?;
@@ -144,7 +145,6 @@ async fn write_new(
     new: &[Ready<'_>],
     numbers: &HashMap<Uuid, i64>,
     customers: &Customers,
-    redemption: Redemption,
     now: OffsetDateTime,
 ) -> Result<(Vec<Job>, bool), Error> {
     if new.is_empty() {
@@ -192,7 +192,6 @@ async fn write_new(
     store::rule::apply(conn, &new.iter().filter(|ready| !ready.verdict.is_empty()).collect::<Vec<_>>()).await?;
     store::hold::insert(conn, &holds).await?;
     store::hold::insert_rejections(conn, &rejections).await?;
-    redemption.write(conn, new, now).await?;
     if !jobs.is_empty() {
         store::place::insert_jobs(conn, &jobs.iter().map(|(work, _)| work).collect::<Vec<_>>(), &due_at).await?;
     }

@@ -92,7 +92,6 @@ fn digest(one: &Digested) -> pb::Digest {
     pb::Digest { subject: one.order_id.to_string(), parts }
 }
 
-
 /// Of an order that is not placed yet there is only what is held for it.
 fn promised(one: &Digested) -> pb::Digest {
     let part = |line: &crate::line::Line| {

@@ -121,7 +121,11 @@ pub async fn redeem(conn: &mut PgConnection, order_ids: &[Uuid], now: OffsetDate
 }
 
 /// Promises for which inventory was asked to hold stock before `before`, and whose answer nobody wrote down.
-pub async fn unanswered(conn: &mut PgConnection, now: OffsetDateTime, before: OffsetDateTime) -> Result<Vec<Uuid>, Error> {
+pub async fn unanswered(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    before: OffsetDateTime,
+) -> Result<Vec<Uuid>, Error> {
     Ok(sqlx::query_scalar(
         "select order_id from promise
           where expires_at > $1 and answer is null and hold_stock and asked_at < $2

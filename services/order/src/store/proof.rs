@@ -280,11 +280,13 @@ pub async fn digests(
     if !promised.is_empty() {
         for kept in promise::of_orders(&mut *conn, &promised).await? {
             let lines = kept.held.iter().flatten().map(Line::promised).collect::<Result<Vec<Line>, _>>()?;
-            digested.iter_mut().filter(|one| one.order_id == kept.order_id).for_each(|one| one.lines.clone_from(&lines));
+            digested
+                .iter_mut()
+                .filter(|one| one.order_id == kept.order_id)
+                .for_each(|one| one.lines.clone_from(&lines));
         }
     }
-    let is_withheld =
-        |one: &&Digested| one.order.as_ref().is_some_and(|order| order.head.delivery.withheld > 0);
+    let is_withheld = |one: &&Digested| one.order.as_ref().is_some_and(|order| order.head.delivery.withheld > 0);
     let withheld: Vec<Uuid> = digested.iter().filter(is_withheld).map(|one| one.order_id).collect();
     if !withheld.is_empty() {
         for (order_id, part) in delivery::withheld(&mut *conn, &withheld).await? {

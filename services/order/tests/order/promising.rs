@@ -62,13 +62,19 @@ async fn a_promise_tells_prices_places_dates_and_reasons(pool: PgPool) {
     assert_eq!((promise.total.clone(), promise.stock_held, promise.refused), (Some(eur(7_50)), false, false));
     assert_eq!((promise.ship_at, promise.deliver_at, promise.late), (day(11), day(13), true));
     let [tea, cup] = promise.lines.as_slice() else { panic!("{promise:?}") };
-    assert_eq!((tea.line_total.clone(), tea.late, tea.ship_at, tea.deliver_at), (Some(eur(6_25)), true, day(11), day(13)));
+    assert_eq!(
+        (tea.line_total.clone(), tea.late, tea.ship_at, tea.deliver_at),
+        (Some(eur(6_25)), true, day(11), day(13))
+    );
     assert_eq!((cup.late, cup.ship_at, cup.deliver_at), (false, day(1), day(3)));
     let parts_of_tea: Vec<_> =
         tea.parts.iter().map(|p| (p.location_id.as_str(), p.quantity, p.ship_at, p.deliver_at)).collect();
     assert_eq!(parts_of_tea, [(HALL, 2, day(1), day(3)), (HALL, 3, day(11), day(13))]);
     let supply = tea.parts[1].supply.clone().unwrap();
-    assert_eq!((supply.source(), supply.number.as_str(), supply.expected_at), (SupplySource::PurchaseOrder, "PO-7", day(10)));
+    assert_eq!(
+        (supply.source(), supply.number.as_str(), supply.expected_at),
+        (SupplySource::PurchaseOrder, "PO-7", day(10))
+    );
     assert_eq!(tea.why, ["because"]);
     assert!(suite.peers.inventory.calls.lock().unwrap().is_empty(), "nothing is reserved");
     assert_eq!(suite.facts().await, [], "and nothing has happened");
@@ -202,7 +208,11 @@ async fn what_inventory_does_meanwhile_is_followed(pool: PgPool) {
     let fact = BackordersFilled { order_id: order_id.clone(), lines: vec![line] };
     suite.peers.inventory.feed.tell(&order_id, &fact);
     until_told(&suite, &[(4, 1)]).await;
-    suite.peers.inventory.feed.tell(&order_id, &ReservationExpired { order_id: order_id.clone(), ..Default::default() });
+    suite
+        .peers
+        .inventory
+        .feed
+        .tell(&order_id, &ReservationExpired { order_id: order_id.clone(), ..Default::default() });
     until_told(&suite, &[]).await;
     let status = try_place(&suite, &redeeming(&new, &promise)).await.unwrap_err();
     assert_eq!(reason(&status), "PROMISE_EXPIRED", "what was held is gone");
@@ -271,9 +281,8 @@ async fn a_promise_that_nobody_heard_is_finished_or_tidied(pool: PgPool) {
         suite.peers.inventory.feed.tell(order_id, &expired);
     }
     clock.advance(Duration::from_secs(2 * 24 * 3600));
-    let count = async || -> i64 {
-        sqlx::query_scalar("select count(*) from promise").fetch_one(&suite.pool).await.unwrap()
-    };
+    let count =
+        async || -> i64 { sqlx::query_scalar("select count(*) from promise").fetch_one(&suite.pool).await.unwrap() };
     let wait = async {
         while count().await > 1 {
             tokio::task::yield_now().await;

@@ -65,7 +65,8 @@ async fn each_invariant_finds_its_violation(pool: PgPool) {
     suite.assert_proven().await;
     let empty = [
         "returns_match_lines",
-        "withheld_is_reserved_and_waits_for_something_named", "accepted_quotations_are_orders",
+        "withheld_is_reserved_and_waits_for_something_named",
+        "accepted_quotations_are_orders",
         "inquiries_match_their_history",
     ];
     assert!(results.iter().filter(|r| !empty.contains(&r.name.as_str())).all(|r| r.rows_checked > 0));

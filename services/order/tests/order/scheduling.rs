@@ -188,7 +188,10 @@ async fn a_change_takes_what_is_kept_back_without_asking(pool: PgPool) {
     let less = Kind::SetQuantity(SetQuantity { line_no: 1, quantity: 2 });
     let more = Kind::AddLine(AddLine { line: Some(crate::suite::line("CUP", 1)) });
     let changed = change(&suite, &placed.id, vec![less, more]).await;
-    assert_eq!((parts(&changed.quantities), withheld(&changed)), (vec![("ordered", 6), ("reserved", 3), ("cancelled", 3)], 3));
+    assert_eq!(
+        (parts(&changed.quantities), withheld(&changed)),
+        (vec![("ordered", 6), ("reserved", 3), ("cancelled", 3)], 3)
+    );
     let amended: OrderAmended = suite.fact(&placed.id).await;
     assert_eq!(amended.allocations, []);
     assert!(suite.peers.fulfilment.asked.lock().unwrap().is_empty());

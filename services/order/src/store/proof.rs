@@ -131,12 +131,12 @@ pub async fn withheld_waits(conn: &mut PgConnection) -> Result<InvariantResult, 
           where o.withheld is distinct from w.quantity
          union all
          select w.order_id || ' line ' || w.line_no,
-                format('keeps back %s at %s, reserved there %s', w.quantity, w.location, coalesce(l.reserved, 0))
+                format('keeps back %s at %s, reserved there %s', w.quantity, w.location, coalesce(l.here, 0))
            from withheld w
-           left join (select order_id, line_no, location, reserved
-                        from order_line, unnest(alloc_location, alloc_reserved) as a (location, reserved)
+           left join (select order_id, line_no, location, here
+                        from order_line, unnest(alloc_location, alloc_reserved) as a (location, here)
                        where order_id in (select order_id from withheld)) l using (order_id, line_no, location)
-          where w.quantity > coalesce(l.reserved, 0)
+          where w.quantity > coalesce(l.here, 0)
          union all
          select 'SO-' || o.number, format('keeps back %s for no reason', o.withheld)
            from orders o

@@ -1,5 +1,6 @@
 //! How and when an order is to be delivered, and what keeps it back.
 
+use crate::cancellation::Part;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -39,6 +40,13 @@ pub struct ReadyPart {
     pub quantity: i64,
     /// False for service items: nothing to pick.
     pub stocked: bool,
+}
+
+impl ReadyPart {
+    /// As it is kept back, or withdrawn.
+    pub fn as_part(&self) -> Part {
+        Part { line_no: self.line_no, location: self.location, quantity: self.quantity }
+    }
 }
 
 /// What an order that is placed says about its delivery.

@@ -6,7 +6,6 @@ use crate::convert;
 use crate::delivery::ReadyPart;
 use crate::goodwill::Allowed;
 use crate::line::{Line, Unlawful};
-use crate::ops::handover::keep;
 use crate::order::Head;
 use crate::rma::Discrepancy;
 use crate::store::change::Mark;
@@ -333,7 +332,7 @@ impl<'a> Fold<'a> {
             }
             let is_ready = !change.ready.is_empty() && head.standing.confirmed_at.is_some();
             if is_ready && head.delivery.withholds(head.standing.quantities.backordered, now) {
-                self.kept_back.extend(change.ready.iter().map(|part| (*order_id, keep(part))));
+                self.kept_back.extend(change.ready.iter().map(|part| (*order_id, part.as_part())));
                 self.due.extend(head.delivery.due_at(now).map(|due_at| (*order_id, due_at)));
                 head.delivery.withheld += change.ready.iter().map(|part| part.quantity).sum::<i64>();
             } else if is_ready {

@@ -36,18 +36,13 @@ pub(super) async fn offer(
         let kept = store::delivery::take_all(conn, &[order_id]).await?;
         return Ok(together(parts.into_iter().chain(kept.into_iter().map(|(_, part)| part))));
     }
-    let kept: Vec<(Uuid, Part)> = parts.iter().map(|part| (order_id, keep(part))).collect();
+    let kept: Vec<(Uuid, Part)> = parts.iter().map(|part| (order_id, part.as_part())).collect();
     store::delivery::keep(conn, &kept).await?;
     head.delivery.withheld += parts.iter().map(|part| part.quantity).sum::<i64>();
     if let Some(due_at) = head.delivery.due_at(now).filter(|_| head.delivery.withheld > 0) {
         store::delivery::fall_due(conn, &[(order_id, due_at)]).await?;
     }
     Ok(Vec::new())
-}
-
-/// As what is kept back.
-pub fn keep(part: &ReadyPart) -> Part {
-    Part { line_no: part.line_no, location: part.location, quantity: part.quantity }
 }
 
 /// Each line and place once.

@@ -41,7 +41,6 @@ pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inv
         sku: line.sku.clone(),
         quantity: line.quantity,
     };
-    let not_before = if amendment.rescheduled { amendment.not_before } else { order.not_before };
     inventory::OrderDemand {
         order_id: order.head.order_id.to_string(),
         lines: amendment.added.iter().map(line).collect(),
@@ -56,9 +55,6 @@ pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inv
         in_addition: true,
         destination: Destination::of(&ship_to).as_ref().map(convert::settle::destination),
         ship_complete: order.head.delivery.is_complete,
-        not_before: not_before.map(to_timestamp),
-        channel: order.channel.clone(),
-        preferred_location_id: order.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
         ..Default::default()
     }
 }

@@ -21,6 +21,8 @@ const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// The longest pause between two looks for events that another replica wrote.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a reader who was told nothing yet does not learn that others' events were passed over.
+const PASSED_OVER: Duration = Duration::from_millis(250);
 /// Types that one reader may ask for.
 const MOST_TYPES: usize = 100;
 
@@ -66,7 +68,7 @@ impl Feed {
 
     /// Events of these types after `cursor`, waiting up to `wait` for the first one.
     async fn page(&self, mut cursor: Cursor, max: i64, types: &[String], wait: Duration) -> sqlx::Result<Page> {
-        let deadline = Instant::now() + wait;
+        let mut deadline = Instant::now() + wait;
         let mut pause = Duration::from_millis(1);
         loop {
             // Listen before looking: a wake-up between the two must not be missed.
@@ -78,7 +80,10 @@ impl Feed {
             if !page.events.is_empty() || now >= deadline || self.closed.is_cancelled() {
                 return Ok(page);
             }
-            cursor = page.after;
+            if page.after != cursor {
+                cursor = page.after;
+                deadline = deadline.min(now + PASSED_OVER);
+            }
             if !page.caught_up {
                 continue; // whatever was passed over need not be looked at again
             }

@@ -283,6 +283,12 @@ impl From<Violations> for Error {
 }
 
 impl Error {
+    /// A peer that did not answer; why is logged and not told.
+    pub fn unanswered(peer: &'static str, status: &Status) -> Self {
+        tracing::info!(peer, code = ?status.code(), message = status.message(), "a peer did not answer");
+        Self::PeerUnavailable(peer)
+    }
+
     /// One wrong field.
     pub fn invalid(field: &str, description: &str) -> Self {
         let mut violations = Violations::new();

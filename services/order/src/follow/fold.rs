@@ -301,9 +301,14 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// What became ready and is kept back, and until when, where that is known.
-    pub fn kept_back(&self) -> (&[(Uuid, Part)], &[(Uuid, OffsetDateTime)]) {
-        (&self.kept_back, &self.due)
+    /// What became ready and is kept back.
+    pub fn kept_back(&self) -> &[(Uuid, Part)] {
+        &self.kept_back
+    }
+
+    /// Until when it is kept back, where that is known.
+    pub fn due(&self) -> &[(Uuid, OffsetDateTime)] {
+        &self.due
     }
 
     /// What this service has to tell about it: one fact for each order that changed, or what others act on.

@@ -96,7 +96,7 @@ impl Handle for Follow {
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
         store::change::pass_over(conn, fold.passed_over()).await?;
-        let (kept_back, due) = fold.kept_back();
+        let (kept_back, due) = (fold.kept_back(), fold.due());
         store::delivery::keep(conn, kept_back).await?;
         store::delivery::fall_due(conn, due).await?;
         pesan_feed::append(conn, &events).await?;

@@ -142,7 +142,7 @@ impl Promiser {
         use inventory::reserve_result::Outcome;
         let demands = vec![demand(work)];
         let answer = self.inventory.clone().reserve(inventory::ReserveRequest { demands }).await;
-        let result = answer.map_err(unavailable)?.into_inner().results.pop();
+        let result = answer.map_err(|status| Error::unanswered("inventory", &status))?.into_inner().results.pop();
         let result = result.ok_or(Error::PeerUnavailable("inventory"))?;
         let expires_at = match &result.outcome {
             Some(Outcome::Reservation(reservation)) => reservation.expires_at.as_ref().and_then(from_timestamp),
@@ -163,7 +163,7 @@ impl Promiser {
         use inventory::promise_result::Outcome;
         let demands = vec![demand(work)];
         let answer = self.inventory.clone().promise(inventory::PromiseRequest { demands }).await;
-        let mut results = answer.map_err(unavailable)?.into_inner().results;
+        let mut results = answer.map_err(|status| Error::unanswered("inventory", &status))?.into_inner().results;
         match results.pop().and_then(|result| result.outcome) {
             Some(Outcome::Promise(promise)) => Ok(promise),
             Some(Outcome::Problem(problem)) if !problem.retryable => {
@@ -209,7 +209,7 @@ impl Promiser {
             let held = match self.inventory.clone().get_reservation(request).await {
                 Ok(answer) => answer.into_inner().reservation.and_then(convert::settle::held),
                 Err(status) if status.code() == Code::NotFound => None,
-                Err(status) => return Err(unavailable(status)),
+                Err(status) => return Err(Error::unanswered("inventory", &status)),
             };
             let mut tx = store::begin(&self.books.pool).await?;
             pesan_feed::lock(&mut tx, [order_id]).await?;
@@ -251,11 +251,6 @@ fn demand(work: &Work) -> inventory::OrderDemand {
 
 fn decode(bytes: &[u8]) -> Result<pb::OrderPromise, Error> {
     pb::OrderPromise::decode(bytes).map_err(|_| Error::Broken("a stored promise"))
-}
-
-fn unavailable(status: tonic::Status) -> Error {
-    tracing::info!(code = ?status.code(), message = status.message(), "inventory did not promise");
-    Error::PeerUnavailable("inventory")
 }
 
 /// True where anything is reserved or waits.

@@ -208,11 +208,7 @@ async fn what_inventory_does_meanwhile_is_followed(pool: PgPool) {
     let fact = BackordersFilled { order_id: order_id.clone(), lines: vec![line] };
     suite.peers.inventory.feed.tell(&order_id, &fact);
     until_told(&suite, &[(4, 1)]).await;
-    suite
-        .peers
-        .inventory
-        .feed
-        .tell(&order_id, &ReservationExpired { order_id: order_id.clone(), ..Default::default() });
+    suite.peers.inventory.feed.tell(&order_id, &ReservationExpired { order_id: order_id.clone() });
     until_told(&suite, &[]).await;
     let status = try_place(&suite, &redeeming(&new, &promise)).await.unwrap_err();
     assert_eq!(reason(&status), "PROMISE_EXPIRED", "what was held is gone");
@@ -277,7 +273,7 @@ async fn a_promise_that_nobody_heard_is_finished_or_tidied(pool: PgPool) {
     until_told(&suite, &[(5, 0), (3, 0)]).await;
     // Old ones are forgotten, but not while stock is held for them.
     for order_id in suite.peers.inventory.reservations.lock().unwrap().keys().take(1) {
-        let expired = ReservationExpired { order_id: order_id.clone(), ..Default::default() };
+        let expired = ReservationExpired { order_id: order_id.clone() };
         suite.peers.inventory.feed.tell(order_id, &expired);
     }
     clock.advance(Duration::from_secs(2 * 24 * 3600));

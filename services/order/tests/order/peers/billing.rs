@@ -4,7 +4,7 @@ use super::FakeFeed;
 use pesan_api::billing::v1::account_service_server::AccountService;
 use pesan_api::billing::v1::payment_service_server::PaymentService;
 use pesan_api::billing::v1::{self as billing};
-use pesan_api::r#type::v1::{FieldViolation, Problem};
+use pesan_api::r#type::v1::Problem;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tonic::{Request, Response, Status};

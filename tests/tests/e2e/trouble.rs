@@ -1,5 +1,4 @@
 //! Peers that are away, crowds that want the last piece, and orders that go on by themselves.
-#![allow(clippy::unwrap_used)]
 
 use e2e::*;
 use pesan_api::inventory::v1 as inventory;

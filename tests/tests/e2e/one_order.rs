@@ -1,5 +1,4 @@
 //! One order's way through all five services, by hand, to the last cent.
-#![allow(clippy::unwrap_used)]
 
 use e2e::*;
 use pesan_api::analytics::v1::GetJourneyRequest;

@@ -45,11 +45,6 @@ impl FakeFeed {
         format!("http://{}", self.address)
     }
 
-    /// Sets the version of an aggregate's next event.
-    pub fn next_version(&self, aggregate: Uuid, version: i64) {
-        self.versions.lock().unwrap().insert(aggregate, version - 1);
-    }
-
     /// Writes a fact of an order without waiting for anybody to read it.
     pub fn write<M: Message + Name>(&self, order: Uuid, fact: &M, effective_at: OffsetDateTime) {
         let version = {

@@ -1,10 +1,7 @@
 //! Orders that pay through the provider: it may decline, be late, or not answer, and billing may stop at any moment.
-#![allow(clippy::unwrap_used)]
 
-mod house;
-
-use house::provider::Flaky;
-use house::{START, by_token, eur, line, returned, shipped, shown};
+use crate::house::provider::Flaky;
+use crate::house::{self, START, by_token, eur, line, returned, shipped, shown};
 use pesan_api::order::v1::{CancelledLine, OrderCancelled};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -169,11 +166,11 @@ async fn an_order_cancelled_while_the_provider_thinks_is_let_go_when_it_answers(
     house.until(part, "48.00 0.00 0.00 0.00 0.00").await;
     assert_eq!(house.story(whole).await, ["PaymentAuthorised", "AuthorisationVoided"]);
     for (order, entry) in [(whole, "t 60 60 0 0"), (part, "t 60 12 0 0")] {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        while book(&pool, order).await != [entry] {
-            assert!(tokio::time::Instant::now() < deadline, "{:?}", book(&pool, order).await);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        house::eventually(async || match book(&pool, order).await {
+            entries if entries == [entry] => Ok(()),
+            entries => Err(format!("{entries:?}")),
+        })
+        .await;
     }
     house.is_in_order().await;
     house.stop().await;
@@ -189,13 +186,15 @@ async fn a_capture_is_tried_until_it_is_known_and_done_once(pool: PgPool) {
     provider.answers_lost.store(1, SeqCst);
     provider.finds_lost.store(3, SeqCst);
     house.fulfilment.tell(order, &shipped(order, &[(1, 4), (2, 1)]), START).await;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while provider.finds_lost.load(SeqCst) > 0 {
-        assert!(tokio::time::Instant::now() < deadline);
+    house::eventually(async || {
         house.clock.advance(Duration::from_secs(1));
         provider.calls_lost.store(1, SeqCst);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        match provider.finds_lost.load(SeqCst) {
+            0 => Ok(()),
+            left => Err(format!("{left} questions still to be lost")),
+        }
+    })
+    .await;
     provider.calls_lost.store(0, SeqCst);
     house.clock.advance(Duration::from_secs(3600));
     house.until(order, "60.00 60.00 60.00 0.00 0.00").await;

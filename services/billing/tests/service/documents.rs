@@ -1,9 +1,6 @@
 //! Documents: their numbers, stand-alone credit notes, lists, payments, and that they stay as they are.
-#![allow(clippy::unwrap_used)]
 
-mod house;
-
-use house::{House, START, eur, line, money, on_account, shipped, shown};
+use crate::house::{self, House, START, eur, line, money, on_account, shipped, shown};
 use pesan_api::billing::v1::issue_credit_note_result::Outcome;
 use pesan_api::billing::v1::{self as pb, DocumentKind};
 use pesan_api::r#type::v1::Problem;

@@ -1,9 +1,6 @@
 //! Orders, or lines of them, that will not be.
-#![allow(clippy::unwrap_used)]
 
-mod house;
-
-use house::{START, by_token, line, on_account, shipped};
+use crate::house::{self, START, by_token, line, on_account, shipped};
 use pesan_api::billing::v1 as pb;
 use pesan_api::order::v1::{CancelledLine, OrderAccepted, OrderCancelled, OrderRejected};
 use sqlx::PgPool;

@@ -1,5 +1,4 @@
 //! Promised orders and scheduled deliveries through all services, to the end, with nothing left over.
-#![allow(clippy::unwrap_used)]
 
 use e2e::*;
 use pesan_api::fulfilment::v1 as fulfilment;

@@ -1,5 +1,4 @@
 //! What comes back: an exchange, goods that nobody announced, a credit without goods; and five houses that agree about it.
-#![allow(clippy::unwrap_used)]
 
 use e2e::*;
 use pesan_api::billing::v1::{GetOrderBillingRequest, ListDocumentsRequest};

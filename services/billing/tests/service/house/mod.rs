@@ -1,5 +1,5 @@
 //! Billing as its clients see it: the real service on a real Postgres, and feeds of the others that a test writes.
-#![allow(dead_code, clippy::unwrap_used)] // each test file uses a part of it
+#![allow(clippy::unwrap_used)]
 
 pub mod feed;
 pub mod provider;
@@ -277,17 +277,13 @@ impl House {
         events.iter().map(|e| e.r#type.rsplit('.').next().unwrap().to_owned()).collect()
     }
 
-    /// Waits until `what` has the value `wanted`: for what workers of the service do by themselves.
+    /// Waits until an order's sums are `wanted`: for what workers of the service do by themselves.
     pub async fn until(&mut self, order: Uuid, wanted: &str) {
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-        loop {
-            let billing = self.billing(order).await;
-            if billing == wanted {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "the order is at {billing}, not {wanted}");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        eventually(async || match self.billing(order).await {
+            billing if billing == wanted => Ok(()),
+            billing => Err(format!("the order is at {billing}, not {wanted}")),
+        })
+        .await;
     }
 
     /// (invariant, violation) of all invariants, after checking that every one is told.
@@ -319,5 +315,14 @@ impl House {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
         self.pool
+    }
+}
+
+/// Asks again until the answer is good, 20 seconds at most; what was last wrong is then told.
+pub async fn eventually(mut asked: impl AsyncFnMut() -> Result<(), String>) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while let Err(wrong) = asked().await {
+        assert!(tokio::time::Instant::now() < deadline, "{wrong}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }

@@ -1,9 +1,6 @@
 //! Accounts, credit limits, and what authorising on account refuses.
-#![allow(clippy::unwrap_used)]
 
-mod house;
-
-use house::{START, eur, line, money, on_account, shipped, shown};
+use crate::house::{self, START, eur, line, money, on_account, shipped, shown};
 use pesan_api::billing::v1 as pb;
 use pesan_grpc::refuse::reason;
 use sqlx::PgPool;

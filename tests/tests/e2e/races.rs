@@ -1,5 +1,4 @@
 //! Changes, cancellations, receipts, returns and warehouse work at the same orders at once, and nothing is lost or stuck.
-#![allow(clippy::unwrap_used)]
 
 use e2e::{Ring, Suite, Watch, verify};
 use pesan_api::fulfilment::v1 as fulfilment;

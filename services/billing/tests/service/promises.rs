@@ -1,10 +1,7 @@
 //! An order whose promise of stock lapsed and was made again asks for other lines.
-#![allow(clippy::unwrap_used)]
 
-mod house;
-
-use house::provider::Flaky;
-use house::{START, by_token, line, on_account, shipped, shown};
+use crate::house::provider::Flaky;
+use crate::house::{self, START, by_token, line, on_account, shipped, shown};
 use pesan_api::billing::v1 as pb;
 use sqlx::PgPool;
 use std::sync::Arc;

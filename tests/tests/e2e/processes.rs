@@ -1,5 +1,4 @@
 //! The five as processes of their own: one trace through all of them, and none of it lost when they are killed.
-#![allow(clippy::unwrap_used)]
 
 use e2e::*;
 use pesan_api::order::v1::{self as order, OrderState};

@@ -1,9 +1,6 @@
 //! From the authorisation to the invoice and back: orders on account.
-#![allow(clippy::unwrap_used)]
 
-mod house;
-
-use house::{START, eur, line, on_account, returned, shipped, shown};
+use crate::house::{self, START, eur, line, on_account, returned, shipped, shown};
 use pesan_api::billing::v1 as pb;
 use pesan_api::inventory::v1::{StockIssued, StockReturned};
 use sqlx::PgPool;

@@ -1,5 +1,4 @@
 //! Orders change on their way, in every way, and all houses still agree.
-#![allow(clippy::unwrap_used)]
 
 use e2e::*;
 use pesan_api::billing::v1::GetOrderBillingRequest;

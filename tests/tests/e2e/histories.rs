@@ -1,5 +1,4 @@
 //! Ten thousand random histories through the whole suite, and a model that says what must come of each.
-#![allow(clippy::unwrap_used)]
 
 use e2e::Suite;
 use e2e::histories::Course;

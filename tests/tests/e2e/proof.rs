@@ -1,5 +1,4 @@
 //! `pesan verify` finds what no single service can see: houses that disagree.
-#![allow(clippy::unwrap_used)]
 
 use e2e::*;
 use pesan_api::order::v1::OrderState;

@@ -1,9 +1,6 @@
 //! The proof finds what is wrong: each invariant is broken by hand, past the constraint that would prevent it.
-#![allow(clippy::unwrap_used)]
 
-mod house;
-
-use house::{House, START, by_token, eur, line, on_account, returned, shipped};
+use crate::house::{self, House, START, by_token, eur, line, on_account, returned, shipped};
 use pesan_api::billing::v1 as pb;
 use pesan_api::inventory::v1::StockIssued;
 use sqlx::PgPool;

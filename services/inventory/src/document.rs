@@ -28,6 +28,15 @@ impl DocumentKind {
         }
     }
 
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PurchaseOrder => "purchase order",
+            Self::Transfer => "transfer",
+            Self::Count => "count",
+        }
+    }
+
     /// The number that people see: `PO-000012`.
     pub fn number(self, number: i64) -> String {
         format!("{}{number:06}", self.prefix())

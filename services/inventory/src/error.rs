@@ -1,5 +1,6 @@
 //! What can go wrong, and the only place that makes it a status or a problem.
 
+use crate::document::DocumentKind;
 use pesan_api::r#type::v1::{FieldViolation, Problem};
 use pesan_grpc::{Violations, refuse};
 use std::sync::Arc;
@@ -88,12 +89,8 @@ pub enum Error {
     /// By the path of the field.
     #[error("{0}: no such supplier; create it first")]
     UnknownSupplier(&'static str),
-    #[error("there is no purchase order {0:?}")]
-    PurchaseOrderNotFound(String),
-    #[error("there is no transfer {0:?}")]
-    TransferNotFound(String),
-    #[error("there is no count {0:?}")]
-    CountNotFound(String),
+    #[error("there is no {kind} {name:?}", kind = .0.name(), name = .1)]
+    DocumentNotFound(DocumentKind, String),
     #[error("{what} is {is}")]
     WrongState { what: &'static str, is: &'static str },
     #[error("{0}: there is no such line")]
@@ -198,9 +195,9 @@ impl Error {
             Self::NothingWaits(_) => (Code::FailedPrecondition, "NOTHING_WAITS"),
             Self::SupplierNotFound(_) => (Code::NotFound, "SUPPLIER_NOT_FOUND"),
             Self::UnknownSupplier(_) => (Code::NotFound, "UNKNOWN_SUPPLIER"),
-            Self::PurchaseOrderNotFound(_) => (Code::NotFound, "PURCHASE_ORDER_NOT_FOUND"),
-            Self::TransferNotFound(_) => (Code::NotFound, "TRANSFER_NOT_FOUND"),
-            Self::CountNotFound(_) => (Code::NotFound, "COUNT_NOT_FOUND"),
+            Self::DocumentNotFound(DocumentKind::PurchaseOrder, _) => (Code::NotFound, "PURCHASE_ORDER_NOT_FOUND"),
+            Self::DocumentNotFound(DocumentKind::Transfer, _) => (Code::NotFound, "TRANSFER_NOT_FOUND"),
+            Self::DocumentNotFound(DocumentKind::Count, _) => (Code::NotFound, "COUNT_NOT_FOUND"),
             Self::WrongState { .. } => (Code::FailedPrecondition, "WRONG_STATE"),
             Self::UnknownLine(_) => (Code::NotFound, "UNKNOWN_LINE"),
             Self::NoPrice(_) => (Code::FailedPrecondition, "NO_PRICE"),
@@ -263,9 +260,7 @@ impl Error {
             Self::UnknownLine(field) | Self::NoPrice(field) | Self::ReasonNeeded(field) => at(field),
             Self::OverDelivery { field, .. } | Self::At { path: field, .. } => at(field),
             Self::SupplierNotFound(_)
-            | Self::PurchaseOrderNotFound(_)
-            | Self::TransferNotFound(_)
-            | Self::CountNotFound(_)
+            | Self::DocumentNotFound(..)
             | Self::WrongState { .. }
             | Self::CountTooLarge(_)
             | Self::NothingToCount

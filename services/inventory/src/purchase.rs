@@ -89,6 +89,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// Of which nothing came yet.
+    pub fn new(line_no: i32, item: ItemId, quantity: i64, unit_price: Decimal) -> Self {
+        Self { line_no, item, quantity, unit_price, expected_at: None, received: 0, damaged: 0, dropped: 0 }
+    }
+
     /// Still to come.
     pub fn expected(&self) -> i64 {
         (self.quantity - self.dropped - self.received).max(0)
@@ -133,6 +138,36 @@ pub struct ReceiptLine {
 }
 
 impl PurchaseOrder {
+    /// A new draft; it gets its number when it is written.
+    pub fn draft(
+        supplier: SupplierId,
+        supplier_code: String,
+        location: LocationId,
+        currency: Currency,
+        lines: Vec<Line>,
+        created_at: OffsetDateTime,
+    ) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            number: 0,
+            supplier,
+            supplier_code,
+            location,
+            currency,
+            stage: Stage::Draft,
+            reference: String::new(),
+            over_percent: 0,
+            created_at,
+            sent_at: None,
+            closed_at: None,
+            closing_reason: String::new(),
+            receipts: 0,
+            version: 1,
+            facts: 0,
+            lines,
+        }
+    }
+
     fn wrong_state(&self) -> Error {
         Error::WrongState { what: "the purchase order", is: self.stage.name() }
     }
@@ -256,35 +291,11 @@ mod tests {
     const AT: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 
     fn draft(quantities: &[i64], over_percent: i32) -> PurchaseOrder {
-        let line = |(line_no, quantity): (i32, &i64)| Line {
-            line_no,
-            item: ItemId(line_no.into()),
-            quantity: *quantity,
-            unit_price: dec!(2.5),
-            expected_at: None,
-            received: 0,
-            damaged: 0,
-            dropped: 0,
-        };
-        PurchaseOrder {
-            id: Uuid::now_v7(),
-            number: 1,
-            supplier: SupplierId(1),
-            supplier_code: "ACME".into(),
-            location: LocationId(1),
-            currency: "GBP".parse().unwrap(),
-            stage: Stage::Draft,
-            reference: String::new(),
-            over_percent,
-            created_at: AT,
-            sent_at: None,
-            closed_at: None,
-            closing_reason: String::new(),
-            receipts: 0,
-            version: 1,
-            facts: 0,
-            lines: (1..).zip(quantities).map(line).collect(),
-        }
+        let line = |(line_no, quantity): (i32, &i64)| Line::new(line_no, ItemId(line_no.into()), *quantity, dec!(2.5));
+        let lines = (1..).zip(quantities).map(line).collect();
+        let draft =
+            PurchaseOrder::draft(SupplierId(1), "ACME".into(), LocationId(1), "GBP".parse().unwrap(), lines, AT);
+        PurchaseOrder { over_percent, ..draft }
     }
 
     fn sent(quantities: &[i64], over_percent: i32) -> PurchaseOrder {

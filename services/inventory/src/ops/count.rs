@@ -4,8 +4,9 @@
 //! who would fall short is looked up first without locks; their orders and the stock are locked, and where that turns
 //! out not to be enough any more, it is looked up again.
 
+use super::document::{self, Change, Document, keys};
 use super::move_stock::{Books, Cost, Entry as Booking};
-use super::{Inventory, insist, once};
+use super::{Inventory, insist};
 use crate::convert::count as shown;
 use crate::convert::facts;
 use crate::counting::{self, Count, Entry, Line, Outcome, Stage, THRESHOLD, Threshold};
@@ -52,17 +53,13 @@ pub struct Counted {
 pub async fn create(inventory: &Inventory, claim: Claim, wanted: Wanted) -> Result<pb::Count, Error> {
     inventory.learn_skus(wanted.skus.iter().map(String::as_str).collect()).await?;
     inventory.learn_locations(vec![wanted.location_id]).await?;
-    insist(async || {
+    document::create(inventory, &claim, async |mut tx| {
         let location = inventory.known().location(wanted.location_id).ok_or(Error::UnknownLocation)?;
-        let mut tx = store::begin(&inventory.pool).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
         let items = items(inventory, &mut tx, location, &wanted.skus).await?;
         // Whatever moves this stock later does so after the locks are gone, further down the ledger.
         lock(&mut tx, location, &items).await?;
         let line = |item: &ItemId| Line { item: *item, entry: None, outcome: Outcome::default() };
-        let mut count = Count {
+        let of = Count {
             id: Uuid::now_v7(),
             number: 0,
             location,
@@ -78,7 +75,7 @@ pub async fn create(inventory: &Inventory, claim: Claim, wanted: Wanted) -> Resu
             facts: 0,
             lines: items.iter().map(line).collect(),
         };
-        finish(inventory, tx, &claim, &mut count, &[]).await
+        Ok(Change { tx, of, events: Vec::new() })
     })
     .await
 }
@@ -108,7 +105,7 @@ async fn items(
 
 /// `items` in key order.
 async fn lock(conn: &mut PgConnection, location: LocationId, items: &[ItemId]) -> Result<Book, Error> {
-    let keys: Vec<StockKey> = items.iter().map(|item| StockKey { item: *item, location }).collect();
+    let keys = keys(items.iter().copied(), location);
     store::stock::ensure(conn, &keys).await?;
     Ok(store::stock::lock(conn, &keys).await?)
 }
@@ -122,32 +119,23 @@ pub async fn enter(
     complete: bool,
 ) -> Result<pb::Count, Error> {
     inventory.learn_skus(counted.iter().map(|entry| entry.sku.as_str()).collect()).await?;
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut count = read(&mut tx, id, name).await?;
-        let entries = entries(inventory, &mut tx, &count, &counted).await?;
+    document::change(inventory, &claim, name, async |mut change: Change<Count>| {
+        let (tx, count) = (&mut change.tx, &mut change.of);
+        let entries = entries(inventory, tx, count, &counted).await?;
         count.enter(&entries)?;
         if count.lines.len() > MOST_ITEMS {
             return Err(Error::CountTooLarge(MOST_ITEMS));
         }
-        let now = inventory.clock.now();
-        let mut events = Vec::new();
-        if complete && count.complete(now)? {
-            let mut lines: Vec<ItemId> = differing(&count).map(|line| line.item).collect();
-            lines.sort_unstable();
-            let book = lock(&mut tx, count.location, &lines).await?;
+        if complete && count.complete(inventory.clock.now())? {
+            let lines: Vec<ItemId> = differing(count).map(|line| line.item).collect();
+            let book = lock(tx, count.location, &lines).await?;
             let key = |item| StockKey { item, location: count.location };
-            let short = differing(&count).any(|line| settled(line, book.level(key(line.item))).short > 0);
+            let short = differing(count).any(|line| settled(line, book.level(key(line.item))).short > 0);
             if !short {
-                events = approved(inventory, &mut tx, &mut count, THRESHOLD, &[], &mut BTreeMap::new()).await?;
+                approved(inventory, &mut change, THRESHOLD, &[], &mut BTreeMap::new()).await?;
             }
         }
-        finish(inventory, tx, &claim, &mut count, &events).await
+        Ok(change)
     })
     .await
 }
@@ -196,25 +184,21 @@ pub async fn approve(
     version: i64,
     by: String,
 ) -> Result<pb::Count, Error> {
-    let id = id(inventory, name).await?;
+    let id = document::id(inventory, KIND, name).await?;
     let answer = insist(async || {
-        let losers = losers(inventory, id, name).await?;
+        let losers = losers(inventory, id).await?;
         let mut orders: Vec<Uuid> = losers.iter().map(|holding| holding.order_id).collect();
         orders.sort_unstable();
         orders.dedup();
-
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, orders.iter().copied().chain([id])).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut count = read(&mut tx, id, name).await?;
-        count.expect_decidable(version)?;
-        let mut reservations = store::reservation::headers(&mut tx, &orders).await?;
-        store::reservation::read_parts(&mut tx, &mut reservations, &orders, None).await?;
-        let events = approved(inventory, &mut tx, &mut count, &by, &losers, &mut reservations).await?;
-        store::reservation::save(&mut tx, &reservations.values().collect::<Vec<_>>()).await?;
-        finish(inventory, tx, &claim, &mut count, &events).await
+        document::change_locked(inventory, &claim, id, &orders, async |mut change: Change<Count>| {
+            change.of.expect_decidable(version)?;
+            let mut reservations = store::reservation::headers(&mut change.tx, &orders).await?;
+            store::reservation::read_parts(&mut change.tx, &mut reservations, &orders, None).await?;
+            approved(inventory, &mut change, &by, &losers, &mut reservations).await?;
+            store::reservation::save(&mut change.tx, &reservations.values().collect::<Vec<_>>()).await?;
+            Ok(change)
+        })
+        .await
     })
     .await?;
     inventory.filler.notify_one();
@@ -222,9 +206,9 @@ pub async fn approve(
 }
 
 /// Who would fall short if the count were approved now: those who would be served last. No locks.
-async fn losers(inventory: &Inventory, id: Uuid, name: &str) -> Result<Vec<Holding>, Error> {
+async fn losers(inventory: &Inventory, id: Uuid) -> Result<Vec<Holding>, Error> {
     let mut conn = inventory.pool.acquire().await?;
-    let count = read(&mut conn, id, name).await?;
+    let count: Count = document::read(&mut conn, id).await?;
     let items: Vec<ItemId> = differing(&count).map(|line| line.item).collect();
     let levels: HashMap<ItemId, Level> =
         store::stock::at(&mut conn, count.location, &items).await?.into_iter().collect();
@@ -263,17 +247,14 @@ fn settled(line: &Line, level: Level) -> Outcome {
 /// Books every difference. The orders of `losers` are locked, and their reservations read.
 async fn approved(
     inventory: &Inventory,
-    conn: &mut PgConnection,
-    count: &mut Count,
+    change: &mut Change<Count>,
     by: &str,
     losers: &[Holding],
     reservations: &mut BTreeMap<Uuid, Reservation>,
-) -> Result<Vec<NewEvent>, Error> {
+) -> Result<(), Error> {
     let now = inventory.clock.now();
-    let mut keys: Vec<StockKey> =
-        differing(count).map(|line| StockKey { item: line.item, location: count.location }).collect();
-    keys.sort_unstable();
-    let mut books = Books::lock(conn, &keys).await?;
+    let (conn, count) = (&mut change.tx, &mut change.of);
+    let mut books = Books::lock(conn, &keys(differing(count).map(|line| line.item), count.location)).await?;
     let items: Vec<ItemId> = count.lines.iter().map(|line| line.item).collect();
     inventory.learn(conn, items, vec![count.location]).await?;
     let reference = KIND.number(count.number);
@@ -327,13 +308,14 @@ async fn approved(
             return Err(Error::Contention); // others hold it by now: look again
         }
     }
-    let mut events = books.write(conn, inventory).await?;
+    let moved = books.write(conn, inventory).await?;
     store::supply::note_movements(conn, KIND, count.id, &movements).await?;
-    events.extend(shortages);
     count.approve(by, now);
-    count.facts += 1;
-    events.push(NewEvent::new(count.id, count.facts, &shown::counted(&inventory.known(), count), now));
-    Ok(events)
+    let fact = shown::counted(&inventory.known(), count);
+    change.events.extend(moved);
+    change.events.extend(shortages);
+    change.tell(&fact, now);
+    Ok(())
 }
 
 /// Books nothing: the count is over, or done again.
@@ -345,29 +327,17 @@ pub async fn reject(
     by: String,
     recount: bool,
 ) -> Result<pb::Count, Error> {
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut count = read(&mut tx, id, name).await?;
-        count.expect_decidable(version)?;
-        count.reject(&by, recount, inventory.clock.now());
-        finish(inventory, tx, &claim, &mut count, &[]).await
+    document::change(inventory, &claim, name, async |mut change: Change<Count>| {
+        change.of.expect_decidable(version)?;
+        change.of.reject(&by, recount, inventory.clock.now());
+        Ok(change)
     })
     .await
 }
 
 /// A count.
 pub async fn get(inventory: &Inventory, name: &str) -> Result<pb::Count, Error> {
-    let id = id(inventory, name).await?;
-    let mut tx = store::begin_snapshot(&inventory.pool).await?;
-    let count = read(&mut tx, id, name).await?;
-    learn(inventory, &mut tx, &count).await?;
-    tx.commit().await?;
-    Ok(shown::count(&inventory.known(), &count))
+    document::get::<Count>(inventory, name).await
 }
 
 /// Counts before a number, newest first, without their lines; one more than `size` where there are more.
@@ -384,34 +354,28 @@ pub async fn list(
     Ok(counts)
 }
 
-async fn id(inventory: &Inventory, name: &str) -> Result<Uuid, Error> {
-    let not_found = || Error::CountNotFound(name.to_owned());
-    let mut conn = inventory.pool.acquire().await?;
-    let parsed = KIND.parse(name).ok_or_else(not_found)?;
-    store::count::id(&mut conn, parsed).await?.ok_or_else(not_found)
-}
+impl Document for Count {
+    const KIND: DocumentKind = KIND;
+    type Shown = pb::Count;
 
-async fn read(conn: &mut PgConnection, id: Uuid, name: &str) -> Result<Count, Error> {
-    store::count::find(conn, id).await?.ok_or_else(|| Error::CountNotFound(name.to_owned()))
-}
+    fn id(&self) -> Uuid {
+        self.id
+    }
 
-async fn learn(inventory: &Inventory, conn: &mut PgConnection, count: &Count) -> Result<(), Error> {
-    inventory.learn(conn, count.lines.iter().map(|line| line.item).collect(), vec![count.location]).await
-}
+    fn facts(&mut self) -> &mut i64 {
+        &mut self.facts
+    }
 
-async fn finish(
-    inventory: &Inventory,
-    mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
-    claim: &Claim,
-    count: &mut Count,
-    events: &[NewEvent],
-) -> Result<pb::Count, Error> {
-    store::count::save(&mut tx, count).await?;
-    learn(inventory, &mut tx, count).await?;
-    let answer = shown::count(&inventory.known(), count);
-    once::keep(&mut tx, claim, &answer).await?;
-    pesan_feed::append(&mut tx, events).await?;
-    tx.commit().await?;
-    inventory.feed.wake();
-    Ok(answer)
+    async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Self>> {
+        store::count::find(conn, id).await
+    }
+
+    async fn save(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        store::count::save(conn, self).await
+    }
+
+    async fn show(&self, inventory: &Inventory, conn: &mut PgConnection) -> Result<pb::Count, Error> {
+        inventory.learn(conn, self.lines.iter().map(|line| line.item).collect(), vec![self.location]).await?;
+        Ok(shown::count(&inventory.known(), self))
+    }
 }

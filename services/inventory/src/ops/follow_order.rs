@@ -70,38 +70,39 @@ pub async fn apply(
     with_parts.sort_unstable();
     with_parts.dedup();
     store::reservation::read_parts(conn, &mut reservations, &with_parts, None).await?;
-    let mut fills = store::reservation::fills(conn, &backorder_cancellations(facts)).await?;
+    let fills = store::reservation::fills(conn, &backorder_cancellations(facts)).await?;
     let locations = facts.iter().flat_map(|(_, _, fact)| locations_of(fact));
     inventory.learn_locations(locations.collect()).await?;
     let items = reservations.values().flat_map(|r| &r.parts).map(|part| part.item);
     inventory.learn(conn, items.collect(), Vec::new()).await?;
-    let mut book = lock_stock(conn, facts, &reservations).await?;
+    let book = lock_stock(conn, facts, &reservations).await?;
 
     let changed: Vec<Uuid> =
         facts.iter().filter(|(_, _, fact)| revision(fact).is_some()).map(|(_, id, _)| *id).collect();
-    let mut changes = if changed.is_empty() { HashMap::new() } else { store::change::known(conn, &changed).await? };
+    let changes = if changed.is_empty() { HashMap::new() } else { store::change::known(conn, &changed).await? };
 
+    let mut promises = Promises { reservations, fills, changes, book };
     let mut events: Vec<NewEvent> = Vec::new();
     let mut freed = false;
     for (event, order_id, fact) in facts {
-        let known = changes.get(order_id).copied().unwrap_or_default();
-        let lapsed = reservations.get(order_id).is_some_and(|r| r.state == State::Expired);
-        let released = apply_one(inventory, *order_id, event, fact, known, &mut reservations, &mut fills, &mut book);
+        let lapsed = promises.reservations.get(order_id).is_some_and(|r| r.state == State::Expired);
+        let released = promises.apply(inventory, *order_id, event, fact);
         // One that had lapsed and is confirmed after all waits again.
         freed |= lapsed && matches!(fact, OrderFact::Confirmed { .. });
         if let Some(now) = revision(fact) {
-            changes.insert(*order_id, now);
+            promises.changes.insert(*order_id, now);
         }
         if released.is_empty() {
             continue;
         }
         // Also where only what waited was let go: what is left of the order may be complete now, or kept nothing any more.
         freed = true;
-        if let Some(reservation) = reservations.get_mut(order_id) {
+        if let Some(reservation) = promises.reservations.get_mut(order_id) {
             let fact = facts::released(&inventory.known(), *order_id, &released);
             events.push(event.follow_up(*order_id, reservation.next_version(), &fact));
         }
     }
+    let Promises { reservations, fills, changes, book } = promises;
     let fills: Vec<Fill> = fills.into_values().flatten().filter(|fill| fill.changed).collect();
     store::stock::write(conn, &book).await?;
     let closed = |order_id: &&Uuid| reservations.get(*order_id).is_some_and(|r| r.state == State::Closed);
@@ -113,59 +114,65 @@ pub async fn apply(
     Ok(freed)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn apply_one(
-    inventory: &Inventory,
-    order_id: Uuid,
-    event: &Event,
-    fact: &OrderFact,
-    changes: Known,
-    reservations: &mut BTreeMap<Uuid, Reservation>,
-    fills: &mut HashMap<Uuid, Vec<Fill>>,
-    book: &mut Book,
-) -> Vec<Released> {
-    let known = inventory.known();
-    match fact {
-        OrderFact::Confirmed { allocations, backordered } => {
-            let Some(reservation) = reservations.get_mut(&order_id) else {
-                tracing::warn!(%order_id, "an order was confirmed for which nothing was ever reserved");
-                return Vec::new();
-            };
-            if reservation.state == State::Expired {
-                tracing::warn!(%order_id, "an order was confirmed after its reservation lapsed; holding what is free");
+/// What the orders of a batch hold, as it is read and changed by one fact after another.
+struct Promises {
+    reservations: BTreeMap<Uuid, Reservation>,
+    fills: HashMap<Uuid, Vec<Fill>>,
+    changes: HashMap<Uuid, Known>,
+    book: Book,
+}
+
+impl Promises {
+    /// What a fact lets go.
+    fn apply(&mut self, inventory: &Inventory, order_id: Uuid, event: &Event, fact: &OrderFact) -> Vec<Released> {
+        let known = inventory.known();
+        let known_revision = self.changes.get(&order_id).map_or(0, |known| known.revision);
+        let book = &mut self.book;
+        match fact {
+            OrderFact::Confirmed { allocations, backordered } => {
+                let Some(reservation) = self.reservations.get_mut(&order_id) else {
+                    tracing::warn!(%order_id, "an order was confirmed for which nothing was ever reserved");
+                    return Vec::new();
+                };
+                if reservation.state == State::Expired {
+                    tracing::warn!(%order_id, "an order was confirmed after its reservation lapsed; holding what is free");
+                }
+                let allocations: Vec<(i32, LocationId, i64)> = allocations
+                    .iter()
+                    .filter_map(|(line_no, id, quantity)| Some((*line_no, known.location(*id)?, *quantity)))
+                    .collect();
+                reservation.confirm(&allocations, backordered, book);
+                Vec::new()
             }
-            let allocations: Vec<(i32, LocationId, i64)> = allocations
-                .iter()
-                .filter_map(|(line_no, id, quantity)| Some((*line_no, known.location(*id)?, *quantity)))
-                .collect();
-            reservation.confirm(&allocations, backordered, book);
-            Vec::new()
-        }
-        OrderFact::Rejected | OrderFact::Cancelled { whole: true, .. } => {
-            // Also for orders never heard of: a demand that comes late must meet it.
-            let unknown = || Reservation::unknown(order_id, State::Closed, event.effective_at);
-            reservations.entry(order_id).or_insert_with(unknown).close(book)
-        }
-        OrderFact::Amended { revision } => match reservations.get_mut(&order_id) {
-            // One that was reserved under this revision, or a later one, already is what is wanted.
-            Some(held) if held.state == State::Held && !held.confirmed && changes.revision < *revision => {
-                held.expire(book)
+            OrderFact::Rejected | OrderFact::Cancelled { whole: true, .. } => {
+                // Also for orders never heard of: a demand that comes late must meet it.
+                let unknown = || Reservation::unknown(order_id, State::Closed, event.effective_at);
+                self.reservations.entry(order_id).or_insert_with(unknown).close(book)
             }
-            Some(_) | None => Vec::new(),
-        },
-        OrderFact::ChangeDropped { line_nos, .. } => match reservations.get_mut(&order_id) {
-            Some(reservation) => reservation.release_lines(line_nos, book),
-            None => Vec::new(),
-        },
-        OrderFact::Cancelled { lines, whole: false } => {
-            let Some(reservation) = reservations.get_mut(&order_id) else { return Vec::new() };
-            let fills = fills.entry(order_id).or_default();
-            let release = |line: &CancelledLine| {
-                let reserved: Vec<(LocationId, i64)> =
-                    line.reserved.iter().filter_map(|(id, quantity)| Some((known.location(*id)?, *quantity))).collect();
-                reservation.release_line(line.line_no, &reserved, line.backordered, fills, book)
-            };
-            lines.iter().filter_map(release).collect()
+            OrderFact::Amended { revision } => match self.reservations.get_mut(&order_id) {
+                // One that was reserved under this revision, or a later one, already is what is wanted.
+                Some(held) if held.state == State::Held && !held.confirmed && known_revision < *revision => {
+                    held.expire(book)
+                }
+                Some(_) | None => Vec::new(),
+            },
+            OrderFact::ChangeDropped { line_nos, .. } => match self.reservations.get_mut(&order_id) {
+                Some(reservation) => reservation.release_lines(line_nos, book),
+                None => Vec::new(),
+            },
+            OrderFact::Cancelled { lines, whole: false } => {
+                let Some(reservation) = self.reservations.get_mut(&order_id) else { return Vec::new() };
+                let fills = self.fills.entry(order_id).or_default();
+                let release = |line: &CancelledLine| {
+                    let reserved: Vec<(LocationId, i64)> = line
+                        .reserved
+                        .iter()
+                        .filter_map(|(id, quantity)| Some((known.location(*id)?, *quantity)))
+                        .collect();
+                    reservation.release_line(line.line_no, &reserved, line.backordered, fills, book)
+                };
+                lines.iter().filter_map(release).collect()
+            }
         }
     }
 }

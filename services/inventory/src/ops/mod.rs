@@ -3,6 +3,7 @@
 pub mod amend;
 pub mod backorders;
 pub mod count;
+mod document;
 pub mod expire;
 pub mod expire_lots;
 pub mod fill;

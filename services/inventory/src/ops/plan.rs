@@ -10,7 +10,7 @@ use crate::planning::policy::{NamedPolicy, Policy};
 use crate::planning::reorder::{self, Case, Position, Rule, Suggestion};
 use crate::planning::requirements::{self, Needs, Requirement};
 use crate::planning::{Horizon, midnight, normal, promise};
-use crate::purchase::{Line, PurchaseOrder, Stage};
+use crate::purchase::{Line, PurchaseOrder};
 use crate::stock::StockKey;
 use crate::store;
 use crate::store::planning::{Filter, There};
@@ -182,7 +182,7 @@ pub async fn suggest(
         let (advice, next) = advise(inventory, &mut tx, after, filter, size).await?;
         let mut drafts = drafts(inventory.clock.now(), &advice);
         if !drafts.is_empty() {
-            store::purchase::insert(&mut tx, &mut drafts).await?;
+            store::purchase::save(&mut tx, &mut drafts).await?;
         }
         inventory
             .learn(
@@ -288,40 +288,15 @@ fn drafts(now: OffsetDateTime, advice: &[Advice]) -> Vec<PurchaseOrder> {
     }
     let draft = |lines: &[(&Advice, &KnownOffer)]| {
         let (advice, offer) = lines.first()?;
-        Some(PurchaseOrder {
-            id: Uuid::now_v7(),
-            number: 0,
-            supplier: offer.supplier,
-            supplier_code: offer.supplier_code.clone(),
-            location: advice.policy.policy.key.location,
-            currency: offer.currency,
-            stage: Stage::Draft,
-            reference: "suggested".to_owned(),
-            over_percent: 0,
-            created_at: now,
-            sent_at: None,
-            closed_at: None,
-            closing_reason: String::new(),
-            receipts: 0,
-            version: 1,
-            facts: 0,
-            lines: (1..).zip(lines).map(|(line_no, (advice, offer))| line(line_no, advice, offer)).collect(),
-        })
+        let (supplier, location) = (offer.supplier, advice.policy.policy.key.location);
+        let line = |(line_no, (advice, offer)): (i32, &(&Advice, &KnownOffer))| {
+            Line::new(line_no, advice.policy.policy.key.item, advice.suggestion.quantity, offer.price)
+        };
+        let lines = (1..).zip(lines).map(line).collect();
+        let draft = PurchaseOrder::draft(supplier, offer.supplier_code.clone(), location, offer.currency, lines, now);
+        Some(PurchaseOrder { reference: "suggested".to_owned(), ..draft })
     };
     groups.values().flat_map(|lines| lines.chunks(1_000).filter_map(draft)).collect()
-}
-
-fn line(line_no: i32, advice: &Advice, offer: &KnownOffer) -> Line {
-    Line {
-        line_no,
-        item: advice.policy.policy.key.item,
-        quantity: advice.suggestion.quantity,
-        unit_price: offer.price,
-        expected_at: None,
-        received: 0,
-        damaged: 0,
-        dropped: 0,
-    }
 }
 
 /// The material requirements record of one policy.

@@ -1,10 +1,11 @@
 //! Purchase orders: drafted, sent, received, closed. What is still to come of one is kept in `supply` in the same
 //! transaction as the change.
 
+use super::Inventory;
+use super::document::{self, Change, Document, keys};
 use super::move_stock::{Books, Cost, Entry};
-use super::{Inventory, insist, once};
 use crate::convert::purchase as shown;
-use crate::document::{DocumentKind, DocumentName};
+use crate::document::DocumentKind;
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::purchase::{Arrival, Line, PurchaseOrder, Receipt, Stage};
@@ -14,11 +15,9 @@ use crate::store::purchase::Filter;
 use crate::store::supply::Coming;
 use crate::supplier::{KnownOffer, LeadTime};
 use pesan_api::inventory::v1 as pb;
-use pesan_feed::NewEvent;
 use pesan_grpc::Violations;
 use pesan_grpc::idempotency::Claim;
 use pesan_money::Money;
-use prost::{Message, Name};
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -50,17 +49,9 @@ pub struct DraftLine {
 /// Makes a draft.
 pub async fn create(inventory: &Inventory, claim: Claim, draft: Draft) -> Result<pb::PurchaseOrder, Error> {
     learn(inventory, &draft).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut orders = [resolve(inventory, &mut tx, &draft).await?];
-        store::purchase::insert(&mut tx, &mut orders).await?;
-        let answer = shown::order(&inventory.known(), &orders[0], &[]);
-        once::keep(&mut tx, &claim, &answer).await?;
-        tx.commit().await?;
-        Ok(answer)
+    document::create(inventory, &claim, async |mut tx| {
+        let of = resolve(inventory, &mut tx, &draft).await?;
+        Ok(Change { tx, of, events: Vec::new() })
     })
     .await
 }
@@ -74,23 +65,13 @@ pub async fn update(
     draft: Draft,
 ) -> Result<pb::PurchaseOrder, Error> {
     learn(inventory, &draft).await?;
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let before = read(&mut tx, id, name).await?;
+    document::change(inventory, &claim, name, async |mut change: Change<PurchaseOrder>| {
+        let before = &change.of;
         before.edit(version)?;
-        let wanted = resolve(inventory, &mut tx, &draft).await?;
-        let (number, created_at) = (before.number, before.created_at);
-        let order = PurchaseOrder { id, number, created_at, version: version + 1, ..wanted };
-        store::purchase::save(&mut tx, &order).await?;
-        let answer = shown::order(&inventory.known(), &order, &[]);
-        once::keep(&mut tx, &claim, &answer).await?;
-        tx.commit().await?;
-        Ok(answer)
+        let (id, number, created_at) = (before.id, before.number, before.created_at);
+        let wanted = resolve(inventory, &mut change.tx, &draft).await?;
+        change.of = PurchaseOrder { id, number, created_at, version: version + 1, ..wanted };
+        Ok(change)
     })
     .await
 }
@@ -101,13 +82,13 @@ async fn learn(inventory: &Inventory, draft: &Draft) -> Result<(), Error> {
 }
 
 /// The purchase order that a draft asks for: a new one, until it gets another one's id.
-async fn resolve(inventory: &Inventory, conn: &mut PgConnection, draft: &Draft) -> Result<PurchaseOrder, Error> {
-    let location = inventory.known().location(draft.location_id).ok_or(Error::UnknownLocation)?;
-    let supplier = store::supplier::find(conn, &[draft.supplier_code.as_str()]).await?.pop();
+async fn resolve(inventory: &Inventory, conn: &mut PgConnection, wanted: &Draft) -> Result<PurchaseOrder, Error> {
+    let location = inventory.known().location(wanted.location_id).ok_or(Error::UnknownLocation)?;
+    let supplier = store::supplier::find(conn, &[wanted.supplier_code.as_str()]).await?.pop();
     let (supplier, of) = supplier.ok_or(Error::UnknownSupplier("purchase_order.supplier_code"))?;
     let path = |place: usize, field: &str| format!("purchase_order.lines[{place}].{field}");
-    let mut items = Vec::with_capacity(draft.lines.len());
-    for (place, line) in draft.lines.iter().enumerate() {
+    let mut items = Vec::with_capacity(wanted.lines.len());
+    for (place, line) in wanted.lines.iter().enumerate() {
         items.push(inventory.stocked_item(&line.sku, &path(place, "sku"))?);
     }
     let offers = store::supplier::offers_of(conn, &items).await?;
@@ -115,7 +96,7 @@ async fn resolve(inventory: &Inventory, conn: &mut PgConnection, draft: &Draft) 
         offers.iter().filter(|offer| offer.supplier == supplier).map(|offer| (offer.item, offer)).collect();
     let mut violations = Violations::new();
     let mut lines = Vec::with_capacity(items.len());
-    for (place, (line, item)) in draft.lines.iter().zip(&items).enumerate() {
+    for (place, (line, item)) in wanted.lines.iter().zip(&items).enumerate() {
         let unit_price = match line.unit_price {
             Some(price) => {
                 if price.currency != of.currency {
@@ -126,39 +107,13 @@ async fn resolve(inventory: &Inventory, conn: &mut PgConnection, draft: &Draft) 
             }
             None => prices.get(item).ok_or_else(|| Error::NoPrice(path(place, "unit_price")))?.price,
         };
-        let (line_no, quantity, expected_at) = (line.line_no, line.quantity, line.expected_at);
-        lines.push(Line {
-            line_no,
-            item: *item,
-            quantity,
-            unit_price,
-            expected_at,
-            received: 0,
-            damaged: 0,
-            dropped: 0,
-        });
+        let expected_at = line.expected_at;
+        lines.push(Line { expected_at, ..Line::new(line.line_no, *item, line.quantity, unit_price) });
     }
     lines.sort_by_key(|line| line.line_no);
     violations.into_result(())?;
-    Ok(PurchaseOrder {
-        id: Uuid::now_v7(),
-        number: 0,
-        supplier,
-        supplier_code: of.code,
-        location,
-        currency: of.currency,
-        stage: Stage::Draft,
-        reference: draft.reference.clone(),
-        over_percent: draft.over_percent,
-        created_at: inventory.clock.now(),
-        sent_at: None,
-        closed_at: None,
-        closing_reason: String::new(),
-        receipts: 0,
-        version: 1,
-        facts: 0,
-        lines,
-    })
+    let draft = PurchaseOrder::draft(supplier, of.code, location, of.currency, lines, inventory.clock.now());
+    Ok(PurchaseOrder { reference: wanted.reference.clone(), over_percent: wanted.over_percent, ..draft })
 }
 
 /// Sends a draft: from now on its goods are expected.
@@ -168,23 +123,17 @@ pub async fn send(
     name: &str,
     at: OffsetDateTime,
 ) -> Result<pb::PurchaseOrder, Error> {
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut order = read(&mut tx, id, name).await?;
+    document::change(inventory, &claim, name, async |mut change: Change<PurchaseOrder>| {
+        let (tx, order) = (&mut change.tx, &mut change.of);
         let items: Vec<ItemId> = order.lines.iter().map(|line| line.item).collect();
-        let lead_times = lead_times(&mut tx, &order, &items).await?;
+        let lead_times = lead_times(tx, order, &items).await?;
         order.send(at, |item| lead_times.get(&item).copied().unwrap_or_default())?;
         // So that what is incoming is shown where nothing ever stood.
-        store::stock::ensure(&mut tx, &keys(&order, &items)).await?;
-        inventory.learn(&mut tx, items, vec![order.location]).await?;
-        let fact = shown::sent(&inventory.known(), &order);
-        let event = tell(&mut order, &fact, at);
-        finish(inventory, tx, &claim, &order, vec![event]).await
+        store::stock::ensure(tx, &keys(items.iter().copied(), order.location)).await?;
+        inventory.learn(tx, items, vec![order.location]).await?;
+        let fact = shown::sent(&inventory.known(), order);
+        change.tell(&fact, at);
+        Ok(change)
     })
     .await
 }
@@ -212,20 +161,14 @@ pub async fn receive(
     delivery_note: String,
     at: OffsetDateTime,
 ) -> Result<pb::PurchaseOrder, Error> {
-    let id = id(inventory, name).await?;
-    let answer = insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut order = read(&mut tx, id, name).await?;
+    let answer = document::change(inventory, &claim, name, async |mut change: Change<PurchaseOrder>| {
+        let (tx, order) = (&mut change.tx, &mut change.of);
         let lines = order.receive(&arrivals, at)?;
         let receipt = Receipt { number: order.receipts, delivery_note: delivery_note.clone(), received_at: at, lines };
 
-        let items: Vec<ItemId> = receipt.lines.iter().map(|line| line.item).collect();
-        let mut books = Books::lock(&mut tx, &keys(&order, &items)).await?;
-        inventory.learn(&mut tx, items, vec![order.location]).await?;
+        let items = || receipt.lines.iter().map(|line| line.item);
+        let mut books = Books::lock(tx, &keys(items(), order.location)).await?;
+        inventory.learn(tx, items().collect(), vec![order.location]).await?;
         let reference = KIND.number(order.number);
         let mut movements = Vec::with_capacity(receipt.lines.len());
         for (place, line) in receipt.lines.iter().enumerate().filter(|(_, line)| line.received + line.damaged > 0) {
@@ -243,12 +186,13 @@ pub async fn receive(
             let id = books.enter(entry).map_err(|error| Error::At { path: path(), error: Box::new(error) })?;
             movements.push((id, i64::from(line.line_no)));
         }
-        let mut events = books.write(&mut tx, inventory).await?;
-        store::purchase::add_receipt(&mut tx, id, &receipt).await?;
-        store::supply::note_movements(&mut tx, KIND, id, &movements).await?;
-        let fact = shown::received(&inventory.known(), &order, &receipt);
-        events.push(tell(&mut order, &fact, at));
-        finish(inventory, tx, &claim, &order, events).await
+        let moved = books.write(tx, inventory).await?;
+        store::purchase::add_receipt(tx, order.id, &receipt).await?;
+        store::supply::note_movements(tx, KIND, order.id, &movements).await?;
+        let fact = shown::received(&inventory.known(), order, &receipt);
+        change.events.extend(moved);
+        change.tell(&fact, at);
+        Ok(change)
     })
     .await?;
     inventory.filler.notify_one();
@@ -262,23 +206,13 @@ pub async fn close(
     name: &str,
     reason: String,
 ) -> Result<pb::PurchaseOrder, Error> {
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
+    document::change(inventory, &claim, name, async |mut change: Change<PurchaseOrder>| {
         let now = inventory.clock.now();
-        let mut order = read(&mut tx, id, name).await?;
+        let order = &mut change.of;
         order.close(reason.clone(), now)?;
-        let fact = pb::PurchaseOrderClosed {
-            purchase_order_id: id.to_string(),
-            number: KIND.number(order.number),
-            reason: reason.clone(),
-        };
-        let event = tell(&mut order, &fact, now);
-        finish(inventory, tx, &claim, &order, vec![event]).await
+        let (purchase_order_id, number) = (order.id.to_string(), KIND.number(order.number));
+        change.tell(&pb::PurchaseOrderClosed { purchase_order_id, number, reason: reason.clone() }, now);
+        Ok(change)
     })
     .await
 }
@@ -290,38 +224,22 @@ pub async fn cancel(
     name: &str,
     reason: String,
 ) -> Result<pb::PurchaseOrder, Error> {
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
+    document::change(inventory, &claim, name, async |mut change: Change<PurchaseOrder>| {
         let now = inventory.clock.now();
-        let mut order = read(&mut tx, id, name).await?;
+        let order = &mut change.of;
         let was_sent = order.cancel(reason.clone(), now)?;
-        let mut events = Vec::new();
+        let (purchase_order_id, number) = (order.id.to_string(), KIND.number(order.number));
         if was_sent {
-            let fact = pb::PurchaseOrderCancelled {
-                purchase_order_id: id.to_string(),
-                number: KIND.number(order.number),
-                reason: reason.clone(),
-            };
-            events.push(tell(&mut order, &fact, now));
+            change.tell(&pb::PurchaseOrderCancelled { purchase_order_id, number, reason: reason.clone() }, now);
         }
-        finish(inventory, tx, &claim, &order, events).await
+        Ok(change)
     })
     .await
 }
 
 /// A purchase order, with its receipts.
 pub async fn get(inventory: &Inventory, name: &str) -> Result<pb::PurchaseOrder, Error> {
-    let id = id(inventory, name).await?;
-    let mut tx = store::begin_snapshot(&inventory.pool).await?;
-    let order = read(&mut tx, id, name).await?;
-    let answer = show(inventory, &mut tx, &order).await?;
-    tx.commit().await?;
-    Ok(answer)
+    document::get::<PurchaseOrder>(inventory, name).await
 }
 
 /// Purchase orders before a number, newest first; one more than `size` where there are more.
@@ -338,63 +256,38 @@ pub async fn list(
     Ok(orders)
 }
 
-async fn id(inventory: &Inventory, name: &str) -> Result<Uuid, Error> {
-    let parsed: Option<DocumentName> = KIND.parse(name);
-    let not_found = || Error::PurchaseOrderNotFound(name.to_owned());
-    let mut conn = inventory.pool.acquire().await?;
-    store::purchase::id(&mut conn, parsed.ok_or_else(not_found)?).await?.ok_or_else(not_found)
-}
+impl Document for PurchaseOrder {
+    const KIND: DocumentKind = KIND;
+    type Shown = pb::PurchaseOrder;
 
-async fn read(conn: &mut PgConnection, id: Uuid, name: &str) -> Result<PurchaseOrder, Error> {
-    let found = store::purchase::find(conn, id).await?;
-    found.ok_or_else(|| Error::PurchaseOrderNotFound(name.to_owned()))
-}
+    fn id(&self) -> Uuid {
+        self.id
+    }
 
-/// In key order, each once.
-fn keys(order: &PurchaseOrder, items: &[ItemId]) -> Vec<StockKey> {
-    let mut keys: Vec<StockKey> = items.iter().map(|item| StockKey { item: *item, location: order.location }).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
-}
+    fn facts(&mut self) -> &mut i64 {
+        &mut self.facts
+    }
 
-fn tell<M: Message + Name>(order: &mut PurchaseOrder, fact: &M, at: OffsetDateTime) -> NewEvent {
-    order.facts += 1;
-    NewEvent::new(order.id, order.facts, fact, at)
-}
+    async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Self>> {
+        store::purchase::find(conn, id).await
+    }
 
-/// What every change of one ends with: it and what is still to come of it are written, and its facts and answer.
-async fn finish(
-    inventory: &Inventory,
-    mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
-    claim: &Claim,
-    order: &PurchaseOrder,
-    events: Vec<NewEvent>,
-) -> Result<pb::PurchaseOrder, Error> {
-    store::purchase::save(&mut tx, order).await?;
-    let is_open = order.stage == Stage::Sent;
-    let coming = order.lines.iter().map(|line| Coming {
-        line_no: line.line_no,
-        item: line.item,
-        location: order.location,
-        expected_at: line.expected_at.unwrap_or(order.created_at),
-        quantity: if is_open { line.expected() } else { 0 },
-    });
-    store::supply::write(&mut tx, KIND, order.id, order.number, &coming.collect::<Vec<_>>()).await?;
-    let answer = show(inventory, &mut tx, order).await?;
-    once::keep(&mut tx, claim, &answer).await?;
-    pesan_feed::append(&mut tx, &events).await?;
-    tx.commit().await?;
-    inventory.feed.wake();
-    Ok(answer)
-}
+    async fn save(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        store::purchase::save(conn, std::slice::from_mut(self)).await?;
+        let is_open = self.stage == Stage::Sent;
+        let coming = self.lines.iter().map(|line| Coming {
+            line_no: line.line_no,
+            item: line.item,
+            location: self.location,
+            expected_at: line.expected_at.unwrap_or(self.created_at),
+            quantity: if is_open { line.expected() } else { 0 },
+        });
+        store::supply::write(conn, KIND, self.id, self.number, &coming.collect::<Vec<_>>()).await
+    }
 
-async fn show(
-    inventory: &Inventory,
-    conn: &mut PgConnection,
-    order: &PurchaseOrder,
-) -> Result<pb::PurchaseOrder, Error> {
-    let receipts = store::purchase::receipts(conn, order.id).await?;
-    inventory.learn(conn, order.lines.iter().map(|line| line.item).collect(), vec![order.location]).await?;
-    Ok(shown::order(&inventory.known(), order, &receipts))
+    async fn show(&self, inventory: &Inventory, conn: &mut PgConnection) -> Result<pb::PurchaseOrder, Error> {
+        let receipts = store::purchase::receipts(conn, self.id).await?;
+        inventory.learn(conn, self.lines.iter().map(|line| line.item).collect(), vec![self.location]).await?;
+        Ok(shown::order(&inventory.known(), self, &receipts))
+    }
 }

@@ -1,20 +1,18 @@
 //! Transfers: planned, shipped, received. What is on its way is kept in `supply` in the same transaction as the change.
 
+use super::Inventory;
+use super::document::{self, Change, Document, keys};
 use super::move_stock::{Books, Cost, Entry};
-use super::{Inventory, insist, once};
 use crate::convert::transfer as shown;
 use crate::document::DocumentKind;
 use crate::error::Error;
 use crate::item::ItemId;
-use crate::location::LocationId;
 use crate::stock::{MovementKind, StockKey};
 use crate::store;
 use crate::store::supply::Coming;
 use crate::transfer::{Arrival, Line, Stage, Transfer};
 use pesan_api::inventory::v1 as pb;
-use pesan_feed::NewEvent;
 use pesan_grpc::idempotency::Claim;
-use prost::{Message, Name};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -37,17 +35,8 @@ pub struct Plan {
 pub async fn create(inventory: &Inventory, claim: Claim, plan: Plan) -> Result<pb::Transfer, Error> {
     inventory.learn_skus(plan.lines.iter().map(|(_, sku, _)| sku.as_str()).collect()).await?;
     inventory.learn_locations(vec![plan.source, plan.destination]).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut transfer = resolve(inventory, &plan)?;
-        store::transfer::save(&mut tx, &mut transfer).await?;
-        let answer = shown::transfer(&inventory.known(), &transfer);
-        once::keep(&mut tx, &claim, &answer).await?;
-        tx.commit().await?;
-        Ok(answer)
+    document::create(inventory, &claim, async |tx| {
+        Ok(Change { tx, of: resolve(inventory, &plan)?, events: Vec::new() })
     })
     .await
 }
@@ -90,19 +79,12 @@ pub async fn ship(
     quantities: Vec<(i32, i64)>,
     at: OffsetDateTime,
 ) -> Result<pb::Transfer, Error> {
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut transfer = read(&mut tx, id, name).await?;
+    document::change(inventory, &claim, name, async |mut change: Change<Transfer>| {
+        let (tx, transfer) = (&mut change.tx, &mut change.of);
         transfer.ship(&quantities, at)?;
-        learn(inventory, &mut tx, &transfer).await?;
         // So that what is on its way is shown where nothing ever stood.
-        store::stock::ensure(&mut tx, &keys(&transfer, transfer.destination)).await?;
-        let mut books = Books::lock(&mut tx, &keys(&transfer, transfer.source)).await?;
+        store::stock::ensure(tx, &keys(items(transfer), transfer.destination)).await?;
+        let mut books = Books::lock(tx, &keys(items(transfer), transfer.source)).await?;
         let reference = KIND.number(transfer.number);
         let mut movements = Vec::with_capacity(transfer.lines.len());
         for line in transfer.lines.iter_mut().filter(|line| line.shipped > 0) {
@@ -119,11 +101,13 @@ pub async fn ship(
             };
             movements.push((enter(&mut books, line.line_no, entry)?, i64::from(line.line_no)));
         }
-        let mut events = books.write(&mut tx, inventory).await?;
-        store::supply::note_movements(&mut tx, KIND, id, &movements).await?;
-        let fact = shown::shipped(&inventory.known(), &transfer);
-        events.push(tell(&mut transfer, &fact, at));
-        finish(inventory, tx, &claim, transfer, events).await
+        learn(inventory, tx, transfer).await?;
+        let moved = books.write(tx, inventory).await?;
+        store::supply::note_movements(tx, KIND, transfer.id, &movements).await?;
+        let fact = shown::shipped(&inventory.known(), transfer);
+        change.events.extend(moved);
+        change.tell(&fact, at);
+        Ok(change)
     })
     .await
 }
@@ -136,23 +120,18 @@ pub async fn receive(
     arrivals: Vec<Arrival>,
     at: OffsetDateTime,
 ) -> Result<pb::Transfer, Error> {
-    let id = id(inventory, name).await?;
-    let answer = insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut transfer = read(&mut tx, id, name).await?;
+    let answer = document::change(inventory, &claim, name, async |mut change: Change<Transfer>| {
+        let (tx, transfer) = (&mut change.tx, &mut change.of);
         transfer.receive(&arrivals, at)?;
-        learn(inventory, &mut tx, &transfer).await?;
-        let mut books = Books::lock(&mut tx, &keys(&transfer, transfer.destination)).await?;
-        let movements = arrive(&mut books, &transfer, &arrivals, at)?;
-        let mut events = books.write(&mut tx, inventory).await?;
-        store::supply::note_movements(&mut tx, KIND, id, &movements).await?;
-        let fact = shown::received(&inventory.known(), &transfer, &arrivals);
-        events.push(tell(&mut transfer, &fact, at));
-        finish(inventory, tx, &claim, transfer, events).await
+        let mut books = Books::lock(tx, &keys(items(transfer), transfer.destination)).await?;
+        let movements = arrive(&mut books, transfer, &arrivals, at)?;
+        learn(inventory, tx, transfer).await?;
+        let moved = books.write(tx, inventory).await?;
+        store::supply::note_movements(tx, KIND, transfer.id, &movements).await?;
+        let fact = shown::received(&inventory.known(), transfer, &arrivals);
+        change.events.extend(moved);
+        change.tell(&fact, at);
+        Ok(change)
     })
     .await?;
     inventory.filler.notify_one();
@@ -199,29 +178,16 @@ fn enter(books: &mut Books, line_no: i32, entry: Entry<'_>) -> Result<Uuid, Erro
 
 /// Gives up a plan.
 pub async fn cancel(inventory: &Inventory, claim: Claim, name: &str) -> Result<pb::Transfer, Error> {
-    let id = id(inventory, name).await?;
-    insist(async || {
-        let mut tx = store::begin(&inventory.pool).await?;
-        pesan_feed::lock(&mut tx, [id]).await?;
-        if let Some(answer) = once::answered(&mut tx, &claim).await? {
-            return Ok(answer);
-        }
-        let mut transfer = read(&mut tx, id, name).await?;
-        transfer.cancel(inventory.clock.now())?;
-        learn(inventory, &mut tx, &transfer).await?;
-        finish(inventory, tx, &claim, transfer, Vec::new()).await
+    document::change(inventory, &claim, name, async |mut change: Change<Transfer>| {
+        change.of.cancel(inventory.clock.now())?;
+        Ok(change)
     })
     .await
 }
 
 /// A transfer.
 pub async fn get(inventory: &Inventory, name: &str) -> Result<pb::Transfer, Error> {
-    let id = id(inventory, name).await?;
-    let mut tx = store::begin_snapshot(&inventory.pool).await?;
-    let transfer = read(&mut tx, id, name).await?;
-    learn(inventory, &mut tx, &transfer).await?;
-    tx.commit().await?;
-    Ok(shown::transfer(&inventory.known(), &transfer))
+    document::get::<Transfer>(inventory, name).await
 }
 
 /// Transfers before a number, newest first; one more than `size` where there are more.
@@ -241,55 +207,44 @@ pub async fn list(
     Ok(transfers)
 }
 
-async fn id(inventory: &Inventory, name: &str) -> Result<Uuid, Error> {
-    let not_found = || Error::TransferNotFound(name.to_owned());
-    let mut conn = inventory.pool.acquire().await?;
-    let parsed = KIND.parse(name).ok_or_else(not_found)?;
-    store::transfer::id(&mut conn, parsed).await?.ok_or_else(not_found)
-}
-
-async fn read(conn: &mut PgConnection, id: Uuid, name: &str) -> Result<Transfer, Error> {
-    store::transfer::find(conn, id).await?.ok_or_else(|| Error::TransferNotFound(name.to_owned()))
-}
-
 async fn learn(inventory: &Inventory, conn: &mut PgConnection, transfer: &Transfer) -> Result<(), Error> {
-    let items = transfer.lines.iter().map(|line| line.item).collect();
-    inventory.learn(conn, items, vec![transfer.source, transfer.destination]).await
+    inventory.learn(conn, items(transfer).collect(), vec![transfer.source, transfer.destination]).await
 }
 
-/// In key order, each once.
-fn keys(transfer: &Transfer, location: LocationId) -> Vec<StockKey> {
-    let mut items: Vec<ItemId> = transfer.lines.iter().map(|line| line.item).collect();
-    items.sort_unstable();
-    items.dedup();
-    items.into_iter().map(|item| StockKey { item, location }).collect()
+fn items(transfer: &Transfer) -> impl Iterator<Item = ItemId> {
+    transfer.lines.iter().map(|line| line.item)
 }
 
-fn tell<M: Message + Name>(transfer: &mut Transfer, fact: &M, at: OffsetDateTime) -> NewEvent {
-    transfer.facts += 1;
-    NewEvent::new(transfer.id, transfer.facts, fact, at)
-}
+impl Document for Transfer {
+    const KIND: DocumentKind = KIND;
+    type Shown = pb::Transfer;
 
-async fn finish(
-    inventory: &Inventory,
-    mut tx: sqlx::Transaction<'_, sqlx::Postgres>,
-    claim: &Claim,
-    mut transfer: Transfer,
-    events: Vec<NewEvent>,
-) -> Result<pb::Transfer, Error> {
-    store::transfer::save(&mut tx, &mut transfer).await?;
-    let coming = transfer.lines.iter().map(|line| Coming {
-        line_no: line.line_no,
-        item: line.item,
-        location: transfer.destination,
-        expected_at: transfer.expected_at,
-        quantity: line.in_transfer(),
-    });
-    store::supply::write(&mut tx, KIND, transfer.id, transfer.number, &coming.collect::<Vec<_>>()).await?;
-    let answer = shown::transfer(&inventory.known(), &transfer);
-    once::keep(&mut tx, claim, &answer).await?;
-    pesan_feed::append(&mut tx, &events).await?;
-    tx.commit().await?;
-    inventory.feed.wake();
-    Ok(answer)
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn facts(&mut self) -> &mut i64 {
+        &mut self.facts
+    }
+
+    async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Self>> {
+        store::transfer::find(conn, id).await
+    }
+
+    async fn save(&mut self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        store::transfer::save(conn, self).await?;
+        let coming = self.lines.iter().map(|line| Coming {
+            line_no: line.line_no,
+            item: line.item,
+            location: self.destination,
+            expected_at: self.expected_at,
+            quantity: line.in_transfer(),
+        });
+        store::supply::write(conn, KIND, self.id, self.number, &coming.collect::<Vec<_>>()).await
+    }
+
+    async fn show(&self, inventory: &Inventory, conn: &mut PgConnection) -> Result<pb::Transfer, Error> {
+        learn(inventory, conn, self).await?;
+        Ok(shown::transfer(&inventory.known(), self))
+    }
 }

@@ -1,9 +1,9 @@
-use super::{before, checked, cut, writing};
+use super::{before, checked, next_before, writing};
 use crate::convert::count as convert;
 use crate::ops::{Inventory, count};
 use pesan_api::inventory::v1 as pb;
 use pesan_api::inventory::v1::count_service_server::CountService;
-use pesan_grpc::{Violations, page, run};
+use pesan_grpc::{Violations, run};
 use tonic::{Request, Response, Status};
 
 /// `pesan.inventory.v1.CountService`.
@@ -102,12 +102,11 @@ impl CountService for CountRpc {
         let location = v.optional_uuid("location_id", &request.location_id);
         checked(v, ())?;
         let mut found = count::list(&self.inventory, before, stage, location, size).await?;
-        let more = cut(&mut found, size);
-        let token = found.last().filter(|_| more).map(|last| page::token(&[&last.number.to_string()]));
+        let next_page_token = next_before(&mut found, size, |count| count.number);
         let known = self.inventory.known();
         Ok(Response::new(pb::ListCountsResponse {
             counts: found.iter().map(|count| convert::count(&known, count)).collect(),
-            next_page_token: token.unwrap_or_default(),
+            next_page_token,
         }))
     }
 }

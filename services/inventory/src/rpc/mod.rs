@@ -68,3 +68,10 @@ fn before(violations: &mut Violations, size: i32, token: &str) -> (i64, Option<i
     }
     (size, before.and_then(Result::ok))
 }
+
+/// Cuts a page of documents that was read with one more than its size; the token of the next page, empty on the last one.
+fn next_before<T>(found: &mut Vec<T>, size: i64, number: fn(&T) -> i64) -> String {
+    let more = cut(found, size);
+    let last = found.last().filter(|_| more);
+    last.map(|last| page::token(&[&number(last).to_string()])).unwrap_or_default()
+}

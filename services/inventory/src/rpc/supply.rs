@@ -1,4 +1,4 @@
-use super::{at_most, before, checked, cut, writing};
+use super::{at_most, before, checked, cut, next_before, writing};
 use crate::convert::purchase as convert;
 use crate::error::Error;
 use crate::ops::{Inventory, purchase, suppliers};
@@ -232,12 +232,11 @@ impl SupplyService for SupplyRpc {
         let supplier = Some(supplier.as_str()).filter(|code| !code.is_empty());
         let filter = Filter { stage, part_received, supplier, location };
         let mut found = purchase::list(&self.inventory, before, filter, size).await?;
-        let more = cut(&mut found, size);
-        let token = found.last().filter(|_| more).map(|last| page::token(&[&last.number.to_string()]));
+        let next_page_token = next_before(&mut found, size, |order| order.number);
         let known = self.inventory.known();
         Ok(Response::new(pb::ListPurchaseOrdersResponse {
             purchase_orders: found.iter().map(|order| convert::order(&known, order, &[])).collect(),
-            next_page_token: token.unwrap_or_default(),
+            next_page_token,
         }))
     }
 }

@@ -1,9 +1,9 @@
-use super::{before, checked, cut, writing};
+use super::{before, checked, next_before, writing};
 use crate::convert::transfer as convert;
 use crate::ops::{Inventory, transfer};
 use pesan_api::inventory::v1 as pb;
 use pesan_api::inventory::v1::transfer_service_server::TransferService;
-use pesan_grpc::{Violations, page, run};
+use pesan_grpc::{Violations, run};
 use tonic::{Request, Response, Status};
 
 /// `pesan.inventory.v1.TransferService`.
@@ -102,12 +102,11 @@ impl TransferService for TransferRpc {
         let location = v.optional_uuid("location_id", &request.location_id);
         checked(v, ())?;
         let mut found = transfer::list(&self.inventory, before, stage, part_received, location, size).await?;
-        let more = cut(&mut found, size);
-        let token = found.last().filter(|_| more).map(|last| page::token(&[&last.number.to_string()]));
+        let next_page_token = next_before(&mut found, size, |transfer| transfer.number);
         let known = self.inventory.known();
         Ok(Response::new(pb::ListTransfersResponse {
             transfers: found.iter().map(|transfer| convert::transfer(&known, transfer)).collect(),
-            next_page_token: token.unwrap_or_default(),
+            next_page_token,
         }))
     }
 }

@@ -1,6 +1,5 @@
 use super::unexpected;
 use crate::counting::{Count, Entry, Line, Outcome, Stage, Threshold};
-use crate::document::DocumentName;
 use crate::item::ItemId;
 use crate::location::LocationId;
 use crate::stock::StockKey;
@@ -8,16 +7,6 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-/// The id of a count.
-pub async fn id(conn: &mut PgConnection, name: DocumentName) -> sqlx::Result<Option<Uuid>> {
-    match name {
-        DocumentName::Id(id) => sqlx::query_scalar("select id from stock_count where id = $1").bind(id),
-        DocumentName::Number(number) => sqlx::query_scalar("select id from stock_count where number = $1").bind(number),
-    }
-    .fetch_optional(conn)
-    .await
-}
 
 fn header(row: &PgRow) -> sqlx::Result<Count> {
     Ok(Count {

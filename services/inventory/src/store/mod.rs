@@ -6,6 +6,7 @@ pub mod change;
 pub mod cost;
 pub mod count;
 pub mod digest;
+pub mod document;
 pub mod item;
 pub mod kit;
 pub mod location;

@@ -1,5 +1,4 @@
 use super::unexpected;
-use crate::document::DocumentName;
 use crate::item::ItemId;
 use crate::location::LocationId;
 use crate::purchase::{Line, PurchaseOrder, Receipt, ReceiptLine, Stage};
@@ -10,18 +9,6 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
 use uuid::Uuid;
-
-/// The id of a purchase order.
-pub async fn id(conn: &mut PgConnection, name: DocumentName) -> sqlx::Result<Option<Uuid>> {
-    match name {
-        DocumentName::Id(id) => sqlx::query_scalar("select id from purchase_order where id = $1").bind(id),
-        DocumentName::Number(number) => {
-            sqlx::query_scalar("select id from purchase_order where number = $1").bind(number)
-        }
-    }
-    .fetch_optional(conn)
-    .await
-}
 
 fn header(row: &PgRow) -> sqlx::Result<PurchaseOrder> {
     Ok(PurchaseOrder {
@@ -125,20 +112,26 @@ async fn read_lines(conn: &mut PgConnection, orders: &mut [PurchaseOrder]) -> sq
     Ok(())
 }
 
-/// Writes new purchase orders; their numbers, in their order.
-pub async fn insert(conn: &mut PgConnection, orders: &mut [PurchaseOrder]) -> sqlx::Result<()> {
-    let numbers: Vec<i64> = sqlx::query_scalar("select nextval('purchase_order_number') from generate_series(1, $1)")
-        .bind(i64::try_from(orders.len()).unwrap_or(0))
-        .fetch_all(&mut *conn)
-        .await?;
-    for (order, number) in orders.iter_mut().zip(numbers) {
-        order.number = number;
-    }
-    sqlx::query(
+/// Writes purchase orders: new ones, which get their numbers, and those whose locks the caller holds. Lines that they do
+/// not have any more are forgotten: drafts'.
+pub async fn save(conn: &mut PgConnection, orders: &mut [PurchaseOrder]) -> sqlx::Result<()> {
+    let numbers: Vec<(Uuid, i64)> = sqlx::query_as(
         "insert into purchase_order (id, number, supplier, location, currency, stage, reference, over_percent, created_at,
-                                     version)
-         select * from unnest($1::uuid[], $2::int8[], $3::int4[], $4::int4[], $5::text[], $6::int2[], $7::text[],
-                              $8::int4[], $9::timestamptz[], $10::int8[])",
+                                     sent_at, closed_at, closing_reason, receipts, version, facts)
+         select id, case when number = 0 then nextval('purchase_order_number') else number end, supplier, location,
+                currency, stage, reference, over_percent, created_at, sent_at, closed_at, closing_reason, receipts,
+                version, facts
+           from unnest($1::uuid[], $2::int8[], $3::int4[], $4::int4[], $5::text[], $6::int2[], $7::text[], $8::int4[],
+                       $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::int4[], $14::int8[],
+                       $15::int8[])
+                o (id, number, supplier, location, currency, stage, reference, over_percent, created_at, sent_at,
+                   closed_at, closing_reason, receipts, version, facts)
+         on conflict (id) do update
+            set supplier = excluded.supplier, location = excluded.location, currency = excluded.currency,
+                stage = excluded.stage, reference = excluded.reference, over_percent = excluded.over_percent,
+                sent_at = excluded.sent_at, closed_at = excluded.closed_at, closing_reason = excluded.closing_reason,
+                receipts = excluded.receipts, version = excluded.version, facts = excluded.facts
+         returning id, number",
     )
     .bind(orders.iter().map(|o| o.id).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.number).collect::<Vec<_>>())
@@ -149,46 +142,33 @@ pub async fn insert(conn: &mut PgConnection, orders: &mut [PurchaseOrder]) -> sq
     .bind(orders.iter().map(|o| o.reference.as_str()).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.over_percent).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.created_at).collect::<Vec<_>>())
+    .bind(orders.iter().map(|o| o.sent_at).collect::<Vec<_>>())
+    .bind(orders.iter().map(|o| o.closed_at).collect::<Vec<_>>())
+    .bind(orders.iter().map(|o| o.closing_reason.as_str()).collect::<Vec<_>>())
+    .bind(orders.iter().map(|o| o.receipts).collect::<Vec<_>>())
     .bind(orders.iter().map(|o| o.version).collect::<Vec<_>>())
-    .execute(&mut *conn)
+    .bind(orders.iter().map(|o| o.facts).collect::<Vec<_>>())
+    .fetch_all(&mut *conn)
     .await?;
+    let numbers: HashMap<Uuid, i64> = numbers.into_iter().collect();
+    for order in orders.iter_mut() {
+        order.number = numbers.get(&order.id).copied().unwrap_or(order.number);
+    }
     write_lines(conn, orders).await
-}
-
-/// Writes a purchase order whose lock the caller holds. Lines that it does not have any more are forgotten: a draft's.
-pub async fn save(conn: &mut PgConnection, order: &PurchaseOrder) -> sqlx::Result<()> {
-    sqlx::query(
-        "update purchase_order
-            set supplier = $2, location = $3, currency = $4, stage = $5, reference = $6, over_percent = $7, sent_at = $8,
-                closed_at = $9, closing_reason = $10, receipts = $11, version = $12, facts = $13
-          where id = $1",
-    )
-    .bind(order.id)
-    .bind(order.supplier.0)
-    .bind(order.location.0)
-    .bind(order.currency.code())
-    .bind(order.stage.code())
-    .bind(&order.reference)
-    .bind(order.over_percent)
-    .bind(order.sent_at)
-    .bind(order.closed_at)
-    .bind(&order.closing_reason)
-    .bind(order.receipts)
-    .bind(order.version)
-    .bind(order.facts)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query("delete from purchase_order_line where purchase_order = $1 and line_no <> all($2)")
-        .bind(order.id)
-        .bind(order.lines.iter().map(|line| line.line_no).collect::<Vec<_>>())
-        .execute(&mut *conn)
-        .await?;
-    write_lines(conn, std::slice::from_ref(order)).await
 }
 
 async fn write_lines(conn: &mut PgConnection, orders: &[PurchaseOrder]) -> sqlx::Result<()> {
     let lines: Vec<(Uuid, &Line)> =
         orders.iter().flat_map(|order| order.lines.iter().map(move |line| (order.id, line))).collect();
+    let places: (Vec<Uuid>, Vec<i32>) = lines.iter().map(|(order, line)| (*order, line.line_no)).unzip();
+    sqlx::query(
+        "delete from purchase_order_line
+          where purchase_order = any($1) and (purchase_order, line_no) not in (select * from unnest($1, $2::int4[]))",
+    )
+    .bind(&places.0)
+    .bind(&places.1)
+    .execute(&mut *conn)
+    .await?;
     let column = |value: fn(&Line) -> i64| lines.iter().map(|(_, line)| value(line)).collect::<Vec<_>>();
     sqlx::query(
         "insert into purchase_order_line (purchase_order, line_no, item, quantity, unit_price, expected_at, received,
@@ -200,8 +180,8 @@ async fn write_lines(conn: &mut PgConnection, orders: &[PurchaseOrder]) -> sqlx:
                 expected_at = excluded.expected_at, received = excluded.received, damaged = excluded.damaged,
                 dropped = excluded.dropped",
     )
-    .bind(lines.iter().map(|(order, _)| *order).collect::<Vec<_>>())
-    .bind(lines.iter().map(|(_, line)| line.line_no).collect::<Vec<_>>())
+    .bind(places.0)
+    .bind(places.1)
     .bind(column(|line| line.item.0))
     .bind(column(|line| line.quantity))
     .bind(lines.iter().map(|(_, line)| line.unit_price).collect::<Vec<_>>())

@@ -1,5 +1,4 @@
 use super::{money, unexpected};
-use crate::document::DocumentName;
 use crate::item::ItemId;
 use crate::location::LocationId;
 use crate::transfer::{Line, Stage, Transfer};
@@ -8,16 +7,6 @@ use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-/// The id of a transfer.
-pub async fn id(conn: &mut PgConnection, name: DocumentName) -> sqlx::Result<Option<Uuid>> {
-    match name {
-        DocumentName::Id(id) => sqlx::query_scalar("select id from transfer where id = $1").bind(id),
-        DocumentName::Number(number) => sqlx::query_scalar("select id from transfer where number = $1").bind(number),
-    }
-    .fetch_optional(conn)
-    .await
-}
 
 fn header(row: &PgRow) -> sqlx::Result<Transfer> {
     Ok(Transfer {

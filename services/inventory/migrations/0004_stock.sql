@@ -100,6 +100,39 @@ create index lot_movement_of_order on lot_movement (order_id, item) where order_
 create trigger lot_movement_append_only before update or delete or truncate on lot_movement
     for each statement execute function refuse_change();
 
+-- For the lots that a movement moved, while a count is on.
+create index lot_movement_of_movement on lot_movement (movement);
+
+-- The lots of documents' lines, in base units: what came of a purchase order, what a transfer moves.
+create table purchase_receipt_lot (
+    purchase_order uuid    not null,
+    number         integer not null,
+    line_no        integer not null,
+    code           text collate "C" not null,
+    expires_on     date,
+    received       bigint  not null,
+    damaged        bigint  not null,
+    primary key (purchase_order, number, line_no, code),
+    foreign key (purchase_order, number, line_no) references purchase_receipt_line (purchase_order, number, line_no),
+    constraint purchase_receipt_lot_not_negative check (received >= 0 and damaged >= 0)
+);
+
+create table transfer_lot (
+    transfer uuid    not null,
+    line_no  integer not null,
+    code     text collate "C" not null,
+    -- In the order in which they were taken.
+    place    integer not null,
+    shipped  bigint  not null,
+    received bigint  not null,
+    damaged  bigint  not null,
+    lost     bigint  not null,
+    primary key (transfer, line_no, code),
+    foreign key (transfer, line_no) references transfer_line (transfer, line_no),
+    constraint transfer_lot_conserved
+        check (received >= 0 and damaged >= 0 and lost >= 0 and received + damaged + lost <= shipped)
+) with (fillfactor = 80);
+
 -- The backorder queue: by priority, then promise, then age.
 
 -- Copied from the reservation, like the priority.

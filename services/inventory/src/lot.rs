@@ -16,6 +16,37 @@ pub struct LotQuantity {
     pub expires_on: Option<Date>,
 }
 
+/// The lot of what is there without anybody knowing of which lot it is, or with which serial number.
+pub const UNBOOKED: &str = "UNBOOKED";
+
+/// Whether a code is one piece's serial number.
+pub fn is_serial(tracking: Tracking, code: &str) -> bool {
+    tracking == Tracking::Serial && code != UNBOOKED
+}
+
+/// Makes sure that lots named for a quantity of a tracked item sum to it, each once, each piece its own serial number.
+pub fn expect_sum(tracking: Tracking, quantity: i64, lots: &[LotQuantity]) -> Result<(), Error> {
+    let codes: BTreeSet<&str> = lots.iter().map(|lot| lot.code.as_str()).collect();
+    let pieces = lots.iter().all(|lot| lot.quantity == 1 || !is_serial(tracking, &lot.code));
+    let sum = lots.iter().map(|lot| lot.quantity).fold(0, i64::saturating_add);
+    if sum == quantity && codes.len() == lots.len() && pieces { Ok(()) } else { Err(Error::LotQuantity) }
+}
+
+/// Takes `quantity` from the front of a list of lots, or what there is of it.
+pub fn take(lots: &mut Vec<LotQuantity>, mut quantity: i64) -> Vec<LotQuantity> {
+    let mut taken = Vec::new();
+    for lot in lots.iter_mut() {
+        let some = lot.quantity.min(quantity);
+        if some > 0 {
+            taken.push(LotQuantity { quantity: some, ..lot.clone() });
+            lot.quantity -= some;
+            quantity -= some;
+        }
+    }
+    lots.retain(|lot| lot.quantity > 0);
+    taken
+}
+
 /// What a movement changed of a lot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LotChange {
@@ -134,27 +165,23 @@ impl Lots {
         if parts.iter().any(|part| *part != 0 && part.abs() != quantity) || comes > 1 || goes > 1 {
             return Err(Error::LotQuantity);
         }
-        let serial = tracking == Tracking::Serial;
         let taken;
         let lots: &[LotQuantity] = match Bucket::taken_from(change) {
             _ if !named.is_empty() => named,
-            None => return Err(if serial { Error::SerialRequired } else { Error::LotRequired }),
+            None if tracking == Tracking::Serial => return Err(Error::SerialRequired),
+            None => return Err(Error::LotRequired),
             Some(bucket) => {
                 taken = self.first_to_expire(key, bucket, quantity);
                 &taken
             }
         };
-        let codes: BTreeSet<&str> = lots.iter().map(|lot| lot.code.as_str()).collect();
-        let pieces = lots.iter().all(|lot| !serial || lot.quantity == 1);
-        let sum = lots.iter().map(|lot| lot.quantity).fold(0, i64::saturating_add);
-        if sum != quantity || codes.len() != lots.len() || !pieces {
-            return Err(Error::LotQuantity);
-        }
+        expect_sum(tracking, quantity, lots)?;
         // All of them, before any is changed.
         for lot in lots {
-            self.check(key, serial, lot, times(change, lot.quantity))?;
+            self.check(key, is_serial(tracking, &lot.code), lot, times(change, lot.quantity))?;
         }
-        let book = |lot: &LotQuantity| self.change(key, serial, lot, times(change, lot.quantity));
+        let book =
+            |lot: &LotQuantity| self.change(key, is_serial(tracking, &lot.code), lot, times(change, lot.quantity));
         Ok(lots.iter().map(book).collect())
     }
 

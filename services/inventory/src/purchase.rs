@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::location::LocationId;
+use crate::lot::LotQuantity;
 use crate::supplier::{LeadTime, SupplierId};
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;
@@ -111,6 +112,9 @@ pub struct Arrival {
     pub reason: String,
     /// None: the line's price.
     pub unit_cost: Option<Money>,
+    /// Of a tracked item: of what was received, and of what is damaged.
+    pub lots: Vec<LotQuantity>,
+    pub damaged_lots: Vec<LotQuantity>,
 }
 
 /// A receipt as it is kept.
@@ -135,6 +139,9 @@ pub struct ReceiptLine {
     pub over: i64,
     pub reason: String,
     pub unit_cost: Money,
+    /// Of a tracked item: of what was received, and of what is damaged.
+    pub lots: Vec<LotQuantity>,
+    pub damaged_lots: Vec<LotQuantity>,
 }
 
 impl PurchaseOrder {
@@ -236,6 +243,8 @@ impl PurchaseOrder {
                 over,
                 reason: arrival.reason.clone(),
                 unit_cost: arrival.unit_cost.unwrap_or(Money::new(self.currency, line.unit_price)),
+                lots: arrival.lots.clone(),
+                damaged_lots: arrival.damaged_lots.clone(),
             });
         }
         self.receipts += 1;
@@ -305,7 +314,8 @@ mod tests {
     }
 
     fn arrival(line_no: i32, received: i64, damaged: i64, missing: i64, reason: &str) -> Arrival {
-        Arrival { line_no, received, damaged, missing, reason: reason.into(), unit_cost: None }
+        let (lots, damaged_lots) = (Vec::new(), Vec::new());
+        Arrival { line_no, received, damaged, missing, reason: reason.into(), unit_cost: None, lots, damaged_lots }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::stock::{lots, shown_lots};
 use super::{item, pb_money, unit_cost};
 use crate::document::DocumentKind;
 use crate::known::Known;
@@ -181,6 +182,8 @@ pub fn parse_arrivals(violations: &mut Violations, lines: Vec<pb::ReceivedLine>)
             missing,
             reason: difference_reason(violations, &field("reason"), line.reason, needed),
             unit_cost: unit_cost(violations, &field("unit_cost"), line.unit_cost.as_ref()),
+            lots: lots(violations, &field("lots"), line.lots),
+            damaged_lots: lots(violations, &field("damaged_lots"), line.damaged_lots),
         });
     }
     arrivals
@@ -253,6 +256,8 @@ fn receipt(receipt: &Receipt) -> pb::PurchaseReceipt {
         over: line.over,
         reason: line.reason.clone(),
         unit_cost: pb_money(Some(line.unit_cost)),
+        lots: shown_lots(&line.lots),
+        damaged_lots: shown_lots(&line.damaged_lots),
     });
     pb::PurchaseReceipt {
         number: receipt.number,

@@ -34,7 +34,7 @@ pub fn parse_receipt(receipt: pb::Receipt, now: OffsetDateTime) -> Result<(Stock
         reference: v.text("reference", receipt.reference, 0, 100),
         effective_at: v.past_time("effective_at", receipt.effective_at.as_ref(), now),
         unit: item::named_unit(&mut v, "unit", receipt.unit),
-        lots: lots(&mut v, receipt.lots),
+        lots: lots(&mut v, "lots", receipt.lots),
     };
     v.into_result((change, Claim { request_id, method: "pesan.inventory.v1.Receipt", body }))
 }
@@ -59,25 +59,36 @@ pub fn parse_adjustment(adjustment: pb::Adjustment, now: OffsetDateTime) -> Resu
         reference: v.text("reference", adjustment.reference, 0, 100),
         effective_at: v.past_time("effective_at", adjustment.effective_at.as_ref(), now),
         unit: item::named_unit(&mut v, "unit", adjustment.unit),
-        lots: lots(&mut v, adjustment.lots),
+        lots: lots(&mut v, "lots", adjustment.lots),
     };
     v.into_result((change, Claim { request_id, method: "pesan.inventory.v1.Adjustment", body }))
 }
 
-fn lots(v: &mut Violations, lots: Vec<pb::LotQuantity>) -> Vec<LotQuantity> {
+/// Reads the lots named in a field, at most 10,000.
+pub fn lots(v: &mut Violations, field: &str, lots: Vec<pb::LotQuantity>) -> Vec<LotQuantity> {
     if lots.len() > 10_000 {
-        v.add("lots", format!("must be at most 10000, not {}", lots.len()));
+        v.add(field, format!("must be at most 10000, not {}", lots.len()));
     }
     let lot = |(i, lot): (usize, pb::LotQuantity)| LotQuantity {
-        code: v.text(&format!("lots[{i}].lot"), lot.lot, 1, 60),
+        code: v.text(&format!("{field}[{i}].lot"), lot.lot, 1, 60),
         quantity: if lot.quantity == 0 {
             1
         } else {
-            v.within(&format!("lots[{i}].quantity"), lot.quantity, 1, LARGEST)
+            v.within(&format!("{field}[{i}].quantity"), lot.quantity, 1, LARGEST)
         },
-        expires_on: date(v, &format!("lots[{i}].expires_on"), &lot.expires_on),
+        expires_on: date(v, &format!("{field}[{i}].expires_on"), &lot.expires_on),
     };
     lots.into_iter().take(10_000).enumerate().map(lot).collect()
+}
+
+/// Lots as they are shown.
+pub fn shown_lots(lots: &[LotQuantity]) -> Vec<pb::LotQuantity> {
+    let lot = |lot: &LotQuantity| pb::LotQuantity {
+        lot: lot.code.clone(),
+        quantity: lot.quantity,
+        expires_on: shown_date(lot.expires_on),
+    };
+    lots.iter().map(lot).collect()
 }
 
 const DATE: &[BorrowedFormatItem<'static>] = format_description!("[year]-[month]-[day]");

@@ -1,9 +1,10 @@
 use super::item;
 use super::purchase::{LARGEST, MOST_LINES, difference_reason, line_numbers};
+use super::stock::lots;
 use crate::document::DocumentKind;
 use crate::known::Known;
 use crate::ops::transfer::Plan;
-use crate::transfer::{Arrival, Stage, Transfer};
+use crate::transfer::{Arrival, LotOnItsWay, Shipment, Stage, Transfer};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::Violations;
 use pesan_grpc::parse::to_timestamp;
@@ -35,13 +36,17 @@ pub fn parse_plan(request: pb::CreateTransferRequest, now: OffsetDateTime, v: &m
 }
 
 /// What leaves, where it is not everything.
-pub fn parse_shipped(v: &mut Violations, lines: Vec<pb::ShippedLine>) -> Vec<(i32, i64)> {
+pub fn parse_shipped(v: &mut Violations, lines: Vec<pb::ShippedLine>) -> Vec<Shipment> {
     if !lines.is_empty() {
         line_numbers(v, lines.iter().map(|line| line.line_no), "lines");
     }
     let mut shipped = Vec::with_capacity(lines.len().min(MOST_LINES));
     for (i, line) in lines.into_iter().take(MOST_LINES).enumerate() {
-        shipped.push((line.line_no, v.within(&format!("lines[{i}].quantity"), line.quantity, 0, LARGEST)));
+        shipped.push(Shipment {
+            line_no: line.line_no,
+            quantity: v.within(&format!("lines[{i}].quantity"), line.quantity, 0, LARGEST),
+            lots: lots(v, &format!("lines[{i}].lots"), line.lots),
+        });
     }
     shipped
 }
@@ -59,7 +64,16 @@ pub fn parse_arrivals(v: &mut Violations, lines: Vec<pb::ArrivedLine>) -> Vec<Ar
             v.add(field("received"), "must not be 0 where nothing is damaged or lost: leave the line out");
         }
         let reason = difference_reason(v, &field("reason"), line.reason, lost > 0);
-        arrivals.push(Arrival { line_no: line.line_no, received, damaged, lost, reason });
+        arrivals.push(Arrival {
+            line_no: line.line_no,
+            received,
+            damaged,
+            lost,
+            reason,
+            lots: lots(v, &field("lots"), line.lots),
+            damaged_lots: lots(v, &field("damaged_lots"), line.damaged_lots),
+            lost_lots: lots(v, &field("lost_lots"), line.lost_lots),
+        });
     }
     arrivals
 }
@@ -89,6 +103,13 @@ pub fn transfer(known: &Known, transfer: &Transfer) -> pb::Transfer {
         Stage::Received => pb::TransferState::Received,
         Stage::Cancelled => pb::TransferState::Cancelled,
     };
+    let lot = |lot: &LotOnItsWay| pb::TransferLot {
+        lot: lot.code.clone(),
+        shipped: lot.shipped,
+        received: lot.received,
+        damaged: lot.damaged,
+        lost: lot.lost,
+    };
     let lines = transfer.lines.iter().map(|line| pb::TransferLine {
         line_no: line.line_no,
         sku: known.sku(line.item).to_owned(),
@@ -98,6 +119,7 @@ pub fn transfer(known: &Known, transfer: &Transfer) -> pb::Transfer {
         damaged: line.damaged,
         lost: line.lost,
         in_transfer: line.in_transfer(),
+        lots: line.lots.iter().map(lot).collect(),
     });
     pb::Transfer {
         id: transfer.id.to_string(),

@@ -254,7 +254,7 @@ async fn approved(
 ) -> Result<(), Error> {
     let now = inventory.clock.now();
     let (conn, count) = (&mut change.tx, &mut change.of);
-    let mut books = Books::lock(conn, &keys(differing(count).map(|line| line.item), count.location)).await?;
+    let mut books = Books::lock_rows(conn, &keys(differing(count).map(|line| line.item), count.location)).await?;
     let items: Vec<ItemId> = count.lines.iter().map(|line| line.item).collect();
     inventory.learn(conn, items, vec![count.location]).await?;
     let reference = KIND.number(count.number);

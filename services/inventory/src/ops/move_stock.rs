@@ -180,16 +180,22 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// `keys` in key order, each once. Of tracked items up to a thousand lots at each of them.
-    pub async fn lock(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
-        let mut books = Self::lock_rows(conn, keys).await?;
-        let all = Buckets { on_hand: -1_000, ..Buckets::default() };
-        let changes: Vec<_> = keys.iter().map(|key| (*key, all, [].as_slice())).collect();
-        books.read_lots(conn, Date::MIN, &changes).await?;
+    /// For changes, each of the lots that it names, or, where it takes something away and names none, of those that expire
+    /// first.
+    pub async fn lock(
+        conn: &mut PgConnection,
+        today: Date,
+        changes: &[(StockKey, Buckets, &[LotQuantity])],
+    ) -> Result<Self, Error> {
+        let mut keys: Vec<StockKey> = changes.iter().map(|(key, ..)| *key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut books = Self::lock_rows(conn, &keys).await?;
+        books.read_lots(conn, today, changes).await?;
         Ok(books)
     }
 
-    /// Without lots.
+    /// `keys` in key order, each once, without lots.
     pub async fn lock_rows(conn: &mut PgConnection, keys: &[StockKey]) -> Result<Self, Error> {
         let mut items: Vec<ItemId> = keys.iter().map(|key| key.item).collect();
         items.dedup();
@@ -235,6 +241,29 @@ impl Books {
     /// Books a movement; its id. What is reserved cannot be taken away, nor what is not there.
     pub fn enter(&mut self, entry: Entry<'_>) -> Result<Uuid, Error> {
         self.enter_lots(entry, 0, &[])
+    }
+
+    /// Books goods that come, to be sold or not, each of the lots named; of a tracked item as two movements.
+    pub fn enter_arrival(
+        &mut self,
+        entry: Entry<'_>,
+        lots: &[LotQuantity],
+        damaged_lots: &[LotQuantity],
+    ) -> Result<Vec<Uuid>, Error> {
+        if self.tracking(entry.key.item) == Tracking::None {
+            return Ok(vec![self.enter_lots(entry, 0, &[lots, damaged_lots].concat())?]);
+        }
+        let sellable = Entry { damaged: 0, ..entry.clone() };
+        let damaged = Entry { quantity: 0, ..entry };
+        let mut ids = Vec::with_capacity(2);
+        for (part, lots) in [(sellable, lots), (damaged, damaged_lots)] {
+            if part.quantity + part.damaged > 0 {
+                ids.push(self.enter_lots(part, 0, lots)?);
+            } else if !lots.is_empty() {
+                return Err(Error::LotQuantity);
+            }
+        }
+        Ok(ids)
     }
 
     /// The same with a signed change of quality hold, and of the lots named.

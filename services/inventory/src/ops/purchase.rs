@@ -9,7 +9,7 @@ use crate::document::DocumentKind;
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::purchase::{Arrival, Line, PurchaseOrder, Receipt, Stage};
-use crate::stock::{MovementKind, StockKey};
+use crate::stock::{Buckets, MovementKind, StockKey};
 use crate::store;
 use crate::store::purchase::Filter;
 use crate::store::supply::Coming;
@@ -167,7 +167,11 @@ pub async fn receive(
         let receipt = Receipt { number: order.receipts, delivery_note: delivery_note.clone(), received_at: at, lines };
 
         let items = || receipt.lines.iter().map(|line| line.item);
-        let mut books = Books::lock(tx, &keys(items(), order.location)).await?;
+        let wanted = receipt.lines.iter().flat_map(|line| {
+            let key = StockKey { item: line.item, location: order.location };
+            [&line.lots, &line.damaged_lots].map(|lots| (key, Buckets::default(), lots.as_slice()))
+        });
+        let mut books = Books::lock(tx, at.date(), &wanted.collect::<Vec<_>>()).await?;
         inventory.learn(tx, items().collect(), vec![order.location]).await?;
         let reference = KIND.number(order.number);
         let mut movements = Vec::with_capacity(receipt.lines.len());
@@ -183,8 +187,9 @@ pub async fn receive(
                 effective_at: at,
             };
             let path = || format!("lines[{place}]");
-            let id = books.enter(entry).map_err(|error| Error::At { path: path(), error: Box::new(error) })?;
-            movements.push((id, i64::from(line.line_no)));
+            let ids = books.enter_arrival(entry, &line.lots, &line.damaged_lots);
+            let ids = ids.map_err(|error| Error::At { path: path(), error: Box::new(error) })?;
+            movements.extend(ids.into_iter().map(|id| (id, i64::from(line.line_no))));
         }
         let moved = books.write(tx, inventory).await?;
         store::purchase::add_receipt(tx, order.id, &receipt).await?;

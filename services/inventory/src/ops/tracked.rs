@@ -5,16 +5,13 @@ use super::Inventory;
 use crate::cost::{self, Costs};
 use crate::error::Error;
 use crate::item::{ItemId, Tracking, Valuation};
-use crate::lot::{self, Bucket, LotChange, LotQuantity, Lots};
+use crate::lot::{self, Bucket, LotChange, LotQuantity, Lots, UNBOOKED};
 use crate::stock::{Buckets, Movement, StockKey};
 use crate::store;
 use pesan_money::Money;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
-
-/// The lot of what left or came back without anybody knowing of which lot it is.
-const UNBOOKED: &str = "UNBOOKED";
 
 /// By order and item.
 type OfOrders<T> = HashMap<(Uuid, ItemId), T>;
@@ -168,7 +165,7 @@ impl Special {
     }
 
     fn change(&mut self, key: StockKey, code: &str, change: Buckets) -> LotChange {
-        let serial = code != UNBOOKED && self.tracked.get(&key.item) == Some(&Tracking::Serial);
+        let serial = self.tracked.get(&key.item).is_some_and(|tracking| lot::is_serial(*tracking, code));
         let lot = LotQuantity { code: code.to_owned(), quantity: lot::largest(change), expires_on: None };
         self.lots.change(key, serial, &lot, change)
     }

@@ -7,10 +7,10 @@ use crate::convert::transfer as shown;
 use crate::document::DocumentKind;
 use crate::error::Error;
 use crate::item::ItemId;
-use crate::stock::{MovementKind, StockKey};
+use crate::stock::{Buckets, MovementKind, StockKey};
 use crate::store;
 use crate::store::supply::Coming;
-use crate::transfer::{Arrival, Line, Stage, Transfer};
+use crate::transfer::{Arrival, Line, LotOnItsWay, Shipment, Stage, Transfer};
 use pesan_api::inventory::v1 as pb;
 use pesan_grpc::idempotency::Claim;
 use sqlx::PgConnection;
@@ -49,8 +49,7 @@ fn resolve(inventory: &Inventory, plan: &Plan) -> Result<Transfer, Error> {
     let mut lines = Vec::with_capacity(plan.lines.len());
     for (place, (line_no, sku, quantity)) in plan.lines.iter().enumerate() {
         let item = inventory.stocked_item(sku, &format!("lines[{place}].sku"))?;
-        let (line_no, quantity) = (*line_no, *quantity);
-        lines.push(Line { line_no, item, quantity, shipped: 0, received: 0, damaged: 0, lost: 0, unit_cost: None });
+        lines.push(Line::new(*line_no, item, *quantity));
     }
     lines.sort_by_key(|line| line.line_no);
     Ok(Transfer {
@@ -76,15 +75,23 @@ pub async fn ship(
     inventory: &Inventory,
     claim: Claim,
     name: &str,
-    quantities: Vec<(i32, i64)>,
+    shipments: Vec<Shipment>,
     at: OffsetDateTime,
 ) -> Result<pb::Transfer, Error> {
     document::change(inventory, &claim, name, async |mut change: Change<Transfer>| {
         let (tx, transfer) = (&mut change.tx, &mut change.of);
-        transfer.ship(&quantities, at)?;
+        transfer.ship(&shipments, at)?;
         // So that what is on its way is shown where nothing ever stood.
         store::stock::ensure(tx, &keys(items(transfer), transfer.destination)).await?;
-        let mut books = Books::lock(tx, &keys(items(transfer), transfer.source)).await?;
+        let named = |line_no| {
+            let said = shipments.iter().find(|shipment| shipment.line_no == line_no);
+            said.map(|shipment| shipment.lots.as_slice()).unwrap_or_default()
+        };
+        let wanted = transfer.lines.iter().map(|line| {
+            let leaves = Buckets { on_hand: -line.shipped, ..Buckets::default() };
+            (StockKey { item: line.item, location: transfer.source }, leaves, named(line.line_no))
+        });
+        let mut books = Books::lock(tx, inventory.clock.now().date(), &wanted.collect::<Vec<_>>()).await?;
         let reference = KIND.number(transfer.number);
         let mut movements = Vec::with_capacity(transfer.lines.len());
         for line in transfer.lines.iter_mut().filter(|line| line.shipped > 0) {
@@ -99,7 +106,10 @@ pub async fn ship(
                 cost: Cost::Average,
                 effective_at: at,
             };
-            movements.push((enter(&mut books, line.line_no, entry)?, i64::from(line.line_no)));
+            let id = books.enter_lots(entry, 0, named(line.line_no)).map_err(|error| at_line(line.line_no, error))?;
+            movements.push((id, i64::from(line.line_no)));
+            let taken = books.movements.last().into_iter().flat_map(|movement| &movement.lots);
+            line.lots = taken.map(|lot| LotOnItsWay::new(lot.code.clone(), lot.moved())).collect();
         }
         learn(inventory, tx, transfer).await?;
         let moved = books.write(tx, inventory).await?;
@@ -122,8 +132,16 @@ pub async fn receive(
 ) -> Result<pb::Transfer, Error> {
     let answer = document::change(inventory, &claim, name, async |mut change: Change<Transfer>| {
         let (tx, transfer) = (&mut change.tx, &mut change.of);
-        transfer.receive(&arrivals, at)?;
-        let mut books = Books::lock(tx, &keys(items(transfer), transfer.destination)).await?;
+        let mut arrivals = arrivals.clone();
+        transfer.receive(&mut arrivals, at)?;
+        let mut wanted = Vec::with_capacity(arrivals.len());
+        for arrival in &arrivals {
+            let line = transfer.lines.iter().find(|line| line.line_no == arrival.line_no);
+            let key = line.map(|line| StockKey { item: line.item, location: transfer.destination });
+            let lots = [&arrival.lots, &arrival.damaged_lots, &arrival.lost_lots];
+            wanted.extend(key.into_iter().flat_map(|key| lots.map(|lots| (key, Buckets::default(), lots.as_slice()))));
+        }
+        let mut books = Books::lock(tx, inventory.clock.now().date(), &wanted).await?;
         let movements = arrive(&mut books, transfer, &arrivals, at)?;
         learn(inventory, tx, transfer).await?;
         let moved = books.write(tx, inventory).await?;
@@ -162,18 +180,28 @@ fn arrive(
         if entry.quantity + entry.damaged == 0 {
             continue;
         }
-        movements.push((enter(books, line.line_no, entry.clone())?, i64::from(line.line_no)));
+        let mut coming = arrival.lots.clone();
+        for lot in &arrival.lost_lots {
+            match coming.iter_mut().find(|coming| coming.code == lot.code) {
+                Some(coming) => coming.quantity += lot.quantity,
+                None => coming.push(lot.clone()),
+            }
+        }
+        let in_line = |error| at_line(line.line_no, error);
+        let ids = books.enter_arrival(entry.clone(), &coming, &arrival.damaged_lots).map_err(in_line)?;
+        movements.extend(ids.into_iter().map(|id| (id, i64::from(line.line_no))));
         if arrival.lost > 0 {
             let kind = MovementKind::Adjustment;
             let gone = Entry { kind, quantity: -arrival.lost, damaged: 0, cost: Cost::Average, ..entry };
-            movements.push((enter(books, line.line_no, gone)?, i64::from(line.line_no)));
+            let id = books.enter_lots(gone, 0, &arrival.lost_lots).map_err(in_line)?;
+            movements.push((id, i64::from(line.line_no)));
         }
     }
     Ok(movements)
 }
 
-fn enter(books: &mut Books, line_no: i32, entry: Entry<'_>) -> Result<Uuid, Error> {
-    books.enter(entry).map_err(|error| Error::At { path: format!("line {line_no}"), error: Box::new(error) })
+fn at_line(line_no: i32, error: Error) -> Error {
+    Error::At { path: format!("line {line_no}"), error: Box::new(error) }
 }
 
 /// Gives up a plan.

@@ -43,11 +43,11 @@ impl TransferService for TransferRpc {
         let mut v = Violations::new();
         let claim = writing(&mut v, "pesan.inventory.v1.ShipTransferRequest", &request.request_id, &request);
         let name = v.text("name", request.name, 1, 40);
-        let quantities = convert::parse_shipped(&mut v, request.lines);
+        let shipments = convert::parse_shipped(&mut v, request.lines);
         let at = v.past_time("shipped_at", request.shipped_at.as_ref(), self.inventory.clock.now());
-        let (claim, name, quantities) = checked(v, (claim, name, quantities))?;
+        let (claim, name, shipments) = checked(v, (claim, name, shipments))?;
         let inventory = self.inventory.clone();
-        let work = async move { Ok(transfer::ship(&inventory, claim, &name, quantities, at).await?) };
+        let work = async move { Ok(transfer::ship(&inventory, claim, &name, shipments, at).await?) };
         Ok(Response::new(pb::ShipTransferResponse { transfer: Some(run::to_end(work).await?) }))
     }
 

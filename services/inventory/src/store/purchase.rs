@@ -1,6 +1,7 @@
 use super::unexpected;
 use crate::item::ItemId;
 use crate::location::LocationId;
+use crate::lot::LotQuantity;
 use crate::purchase::{Line, PurchaseOrder, Receipt, ReceiptLine, Stage};
 use crate::supplier::SupplierId;
 use pesan_money::Money;
@@ -8,6 +9,7 @@ use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
+use time::Date;
 use uuid::Uuid;
 
 fn header(row: &PgRow) -> sqlx::Result<PurchaseOrder> {
@@ -222,6 +224,35 @@ pub async fn add_receipt(conn: &mut PgConnection, order_id: Uuid, receipt: &Rece
     .bind(receipt.lines.iter().map(|line| line.reason.as_str()).collect::<Vec<_>>())
     .bind(receipt.lines.iter().map(|line| line.unit_cost.amount).collect::<Vec<_>>())
     .bind(receipt.lines.iter().map(|line| line.unit_cost.currency.code()).collect::<Vec<_>>())
+    .execute(&mut *conn)
+    .await?;
+    add_lots(conn, order_id, receipt).await
+}
+
+async fn add_lots(conn: &mut PgConnection, order_id: Uuid, receipt: &Receipt) -> sqlx::Result<()> {
+    // Line, lot, what can be sold of it, what cannot.
+    let mut lots: Vec<(i32, &LotQuantity, i64, i64)> = Vec::new();
+    for line in &receipt.lines {
+        lots.extend(line.lots.iter().map(|lot| (line.line_no, lot, lot.quantity, 0)));
+        lots.extend(line.damaged_lots.iter().map(|lot| (line.line_no, lot, 0, lot.quantity)));
+    }
+    if lots.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into purchase_receipt_lot (purchase_order, number, line_no, code, expires_on, received, damaged)
+         select $1, $2, line_no, code, max(expires_on), sum(received)::int8, sum(damaged)::int8
+           from unnest($3::int4[], $4::text[], $5::date[], $6::int8[], $7::int8[])
+                l (line_no, code, expires_on, received, damaged)
+          group by line_no, code",
+    )
+    .bind(order_id)
+    .bind(receipt.number)
+    .bind(lots.iter().map(|(line_no, ..)| *line_no).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, lot, ..)| lot.code.as_str()).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, lot, ..)| lot.expires_on).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, _, received, _)| *received).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(.., damaged)| *damaged).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())
@@ -239,7 +270,7 @@ pub async fn receipts(conn: &mut PgConnection, order_id: Uuid) -> sqlx::Result<V
           order by r.number, l.line_no",
     )
     .bind(order_id)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     let mut receipts: Vec<Receipt> = Vec::new();
     for row in rows {
@@ -258,9 +289,28 @@ pub async fn receipts(conn: &mut PgConnection, order_id: Uuid) -> sqlx::Result<V
             over: row.try_get(8)?,
             reason: row.try_get(9)?,
             unit_cost: Money::new(currency, row.try_get::<Decimal, _>(10)?.normalize()),
+            lots: Vec::new(),
+            damaged_lots: Vec::new(),
         };
         if let Some(last) = receipts.last_mut() {
             last.lines.push(line);
+        }
+    }
+    let lots: Vec<(i32, i32, String, Option<Date>, i64, i64)> = sqlx::query_as(
+        "select number, line_no, code, expires_on, received, damaged from purchase_receipt_lot
+          where purchase_order = $1 order by number, line_no, code",
+    )
+    .bind(order_id)
+    .fetch_all(conn)
+    .await?;
+    for (number, line_no, code, expires_on, received, damaged) in lots {
+        let lines = receipts.iter_mut().filter(|receipt| receipt.number == number).flat_map(|r| &mut r.lines);
+        for line in lines.filter(|line| line.line_no == line_no) {
+            for (lots, quantity) in [(&mut line.lots, received), (&mut line.damaged_lots, damaged)] {
+                if quantity > 0 {
+                    lots.push(LotQuantity { code: code.clone(), quantity, expires_on });
+                }
+            }
         }
     }
     Ok(receipts)

@@ -1,7 +1,7 @@
 use super::{money, unexpected};
 use crate::item::ItemId;
 use crate::location::LocationId;
-use crate::transfer::{Line, Stage, Transfer};
+use crate::transfer::{Line, LotOnItsWay, Stage, Transfer};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
@@ -67,13 +67,31 @@ pub async fn page(
 }
 
 async fn read_lines(conn: &mut PgConnection, transfers: &mut [Transfer]) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = transfers.iter().map(|transfer| transfer.id).collect();
     let rows = sqlx::query(
         "select transfer, line_no, item, quantity, shipped, received, damaged, lost, unit_cost, currency
            from transfer_line where transfer = any($1) order by transfer, line_no",
     )
-    .bind(transfers.iter().map(|transfer| transfer.id).collect::<Vec<_>>())
+    .bind(&ids)
+    .fetch_all(&mut *conn)
+    .await?;
+    let lots = sqlx::query(
+        "select transfer, line_no, code, shipped, received, damaged, lost
+           from transfer_lot where transfer = any($1) order by transfer, line_no, place",
+    )
+    .bind(&ids)
     .fetch_all(conn)
     .await?;
+    let mut lots_of: HashMap<(Uuid, i32), Vec<LotOnItsWay>> = HashMap::new();
+    for row in lots {
+        lots_of.entry((row.try_get(0)?, row.try_get(1)?)).or_default().push(LotOnItsWay {
+            code: row.try_get(2)?,
+            shipped: row.try_get(3)?,
+            received: row.try_get(4)?,
+            damaged: row.try_get(5)?,
+            lost: row.try_get(6)?,
+        });
+    }
     let mut lines: HashMap<Uuid, Vec<Line>> = HashMap::new();
     for row in rows {
         lines.entry(row.try_get(0)?).or_default().push(Line {
@@ -85,6 +103,7 @@ async fn read_lines(conn: &mut PgConnection, transfers: &mut [Transfer]) -> sqlx
             damaged: row.try_get(6)?,
             lost: row.try_get(7)?,
             unit_cost: money(row.try_get(8)?, row.try_get(9)?)?,
+            lots: lots_of.remove(&(row.try_get(0)?, row.try_get(1)?)).unwrap_or_default(),
         });
     }
     for transfer in transfers {
@@ -140,6 +159,35 @@ pub async fn save(conn: &mut PgConnection, transfer: &mut Transfer) -> sqlx::Res
     .bind(column(|line| line.lost))
     .bind(transfer.lines.iter().map(|line| line.unit_cost.map(|cost| cost.amount)).collect::<Vec<_>>())
     .bind(transfer.lines.iter().map(|line| line.unit_cost.map(|cost| cost.currency.code())).collect::<Vec<_>>())
+    .execute(&mut *conn)
+    .await?;
+    save_lots(conn, transfer).await
+}
+
+async fn save_lots(conn: &mut PgConnection, transfer: &Transfer) -> sqlx::Result<()> {
+    let lots: Vec<(i32, i32, &LotOnItsWay)> = transfer
+        .lines
+        .iter()
+        .flat_map(|line| (0..).zip(&line.lots).map(move |(place, lot)| (line.line_no, place, lot)))
+        .collect();
+    if lots.is_empty() {
+        return Ok(());
+    }
+    let column = |value: fn(&LotOnItsWay) -> i64| lots.iter().map(|(.., lot)| value(lot)).collect::<Vec<_>>();
+    sqlx::query(
+        "insert into transfer_lot (transfer, line_no, place, code, shipped, received, damaged, lost)
+         select $1, * from unnest($2::int4[], $3::int4[], $4::text[], $5::int8[], $6::int8[], $7::int8[], $8::int8[])
+         on conflict (transfer, line_no, code) do update
+            set received = excluded.received, damaged = excluded.damaged, lost = excluded.lost",
+    )
+    .bind(transfer.id)
+    .bind(lots.iter().map(|(line_no, ..)| *line_no).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, place, _)| *place).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(.., lot)| lot.code.as_str()).collect::<Vec<_>>())
+    .bind(column(|lot| lot.shipped))
+    .bind(column(|lot| lot.received))
+    .bind(column(|lot| lot.damaged))
+    .bind(column(|lot| lot.lost))
     .execute(conn)
     .await?;
     Ok(())

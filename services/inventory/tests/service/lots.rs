@@ -9,11 +9,11 @@ use std::time::Duration;
 use time::macros::datetime;
 use uuid::Uuid;
 
-fn lot(code: &str, quantity: i64, expires_on: &str) -> pb::LotQuantity {
+pub fn lot(code: &str, quantity: i64, expires_on: &str) -> pb::LotQuantity {
     pb::LotQuantity { lot: code.into(), quantity, expires_on: expires_on.into() }
 }
 
-async fn started(pool: &PgPool) -> (Service, String) {
+pub async fn started(pool: &PgPool) -> (Service, String) {
     let mut service = start(pool).await;
     let tracked = |sku: &str, tracking: pb::Tracking| pb::Item { tracking: tracking.into(), ..item(sku) };
     let items = vec![tracked("MILK", pb::Tracking::Lot), tracked("PHONE", pb::Tracking::Serial), item("MUG")];
@@ -22,7 +22,7 @@ async fn started(pool: &PgPool) -> (Service, String) {
     (service, location)
 }
 
-async fn receive(
+pub async fn receive(
     service: &mut Service,
     sku: &str,
     location: &str,
@@ -34,13 +34,13 @@ async fn receive(
 }
 
 /// Lot, on hand, damaged, quality hold.
-async fn shown(service: &mut Service, sku: &str) -> Vec<(String, i64, i64, i64)> {
+pub async fn shown(service: &mut Service, sku: &str) -> Vec<(String, i64, i64, i64)> {
     let request = pb::ListLotsRequest { sku: sku.into(), ..Default::default() };
     let lots = service.lots.list_lots(request).await.unwrap().into_inner().lots;
     lots.into_iter().map(|lot| (lot.lot, lot.on_hand, lot.damaged, lot.quality_hold)).collect()
 }
 
-async fn ship(service: &Service, order_id: &str, location: &str, sku: &str, quantity: i64) {
+pub async fn ship(service: &Service, order_id: &str, location: &str, sku: &str, quantity: i64) {
     let id = Uuid::now_v7().to_string();
     let line = fulfilment::ShipmentLine { line_no: 1, sku: sku.into(), quantity, stocked: true };
     let fact = fulfilment::GoodsIssued {

@@ -10,6 +10,7 @@ mod goods;
 mod items;
 mod kits;
 mod locations;
+mod lot_documents;
 mod lots;
 mod placement;
 mod planning;

@@ -44,7 +44,7 @@ pub fn draft(location: &str, lines: &[(&str, i64)]) -> pb::NewPurchaseOrder {
 }
 
 pub fn arrived(line_no: i32, received: i64, damaged: i64, missing: i64, reason: &str) -> pb::ReceivedLine {
-    pb::ReceivedLine { line_no, received, damaged, missing, reason: reason.into(), unit_cost: None }
+    pb::ReceivedLine { line_no, received, damaged, missing, reason: reason.into(), ..Default::default() }
 }
 
 impl Service {

@@ -23,7 +23,7 @@ pub fn plan(from: &str, to: &str, lines: &[(&str, i64)]) -> pb::CreateTransferRe
 }
 
 pub fn arrived(received: i64, damaged: i64, lost: i64, reason: &str) -> pb::ArrivedLine {
-    pb::ArrivedLine { line_no: 1, received, damaged, lost, reason: reason.into() }
+    pb::ArrivedLine { line_no: 1, received, damaged, lost, reason: reason.into(), ..Default::default() }
 }
 
 impl Service {
@@ -105,7 +105,7 @@ async fn only_what_is_free_is_shipped_and_a_plan_can_be_given_up(pool: PgPool) {
     let less = pb::ShipTransferRequest {
         request_id: id(),
         name: transfer.number.clone(),
-        lines: vec![pb::ShippedLine { line_no: 1, quantity: 6 }],
+        lines: vec![pb::ShippedLine { line_no: 1, quantity: 6, ..Default::default() }],
         shipped_at: None,
     };
     let first = service.transfers.ship_transfer(less.clone()).await.unwrap().into_inner();

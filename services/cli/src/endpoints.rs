@@ -80,6 +80,18 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// Each service where it is said to be, as `http://host:port`.
+    pub fn at(place: impl Fn(Service) -> String) -> Self {
+        Self {
+            host: String::new(),
+            order_endpoint: Some(place(Service::Order)),
+            inventory_endpoint: Some(place(Service::Inventory)),
+            fulfilment_endpoint: Some(place(Service::Fulfilment)),
+            billing_endpoint: Some(place(Service::Billing)),
+            analytics_endpoint: Some(place(Service::Analytics)),
+        }
+    }
+
     /// The address of a service, as `http://host:port`.
     pub fn of(&self, service: Service) -> String {
         let own = match service {

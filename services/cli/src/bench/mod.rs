@@ -4,11 +4,13 @@
 //! makes itself. Figures of different machines do not compare; the ratio to what the same Postgres can do, measured
 //! before and after in the same run, does.
 
+mod fill;
 mod handler;
 mod load;
 mod prepare;
 mod quiet;
 mod report;
+mod stored;
 mod table;
 mod work;
 mod yardstick;
@@ -16,10 +18,10 @@ mod yardstick;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::endpoints::Endpoints;
+use crate::endpoints::{Endpoints, Suite};
 use crate::output::Output;
 use report::Report;
 
@@ -34,7 +36,9 @@ const CONNECTIONS: usize = 4;
     pesan bench place\n  \
     pesan bench place --batch 50 --yardstick DIR\n  \
     pesan bench reserve --skus 10000 --output json\n  \
-    pesan bench table --rounds 5 --yardstick DIR")]
+    pesan bench table --rounds 5 --yardstick DIR\n  \
+    pesan bench fill --data FILLED --orders 5000000     then: pesan up --data FILLED, beside an empty suite\n  \
+    pesan bench table --rounds 5 --stored FILLED")]
 pub struct Bench {
     /// What to measure
     name: Name,
@@ -65,6 +69,12 @@ pub struct Bench {
     /// What run.sh is to measure; fn, for reserve with one item fn_hot
     #[arg(long, value_name = "VARIANT")]
     yardstick_variant: Option<String>,
+    /// Finished orders that the databases are filled with
+    #[arg(long, value_name = "N", default_value_t = 5_000_000, value_parser = clap::value_parser!(i64).range(6..=5_900_000))]
+    orders: i64,
+    /// The data folder of another suite that runs, with orders stored: the table has it by the first one, row by row
+    #[arg(long, value_name = "DIR")]
+    stored: Option<PathBuf>,
     /// The data folder of the suite: for the yardstick's access to its Postgres, and the services' memory
     #[arg(long, env = "PESAN_DATA", default_value = ".pesan", value_name = "DIR")]
     data: PathBuf,
@@ -80,8 +90,10 @@ pub enum Name {
     Reserve,
     /// An empty call
     Rpc,
-    /// The whole table of ratios, in rounds; needs --yardstick
+    /// The whole table of ratios, in rounds; needs --yardstick, --stored or both
     Table,
+    /// Nothing: fills the databases of a suite that does not run with finished orders, to be measured
+    Fill,
 }
 
 impl Name {
@@ -92,23 +104,29 @@ impl Name {
             Self::Reserve => "reserve",
             Self::Rpc => "rpc",
             Self::Table => "table",
+            Self::Fill => "fill",
         }
     }
 }
 
 impl Bench {
     pub async fn run(self, endpoints: &Endpoints, output: Output) -> Result<()> {
-        let mut suites = Vec::new();
-        for _ in 0..CONNECTIONS {
-            suites.push(endpoints.connect(CALL)?);
+        if self.name == Name::Fill {
+            return fill::fill(&self.data, self.orders, output).await;
         }
+        let suites = connect(endpoints)?;
         let skus = self.skus.unwrap_or(if self.name == Name::Reserve { 1 } else { 10_000 });
         if self.name != Name::Rpc {
             prepare::prepare(&suites[0], skus.max(self.lines)).await?;
         }
         if self.name == Name::Table {
-            let folder = self.yardstick.as_deref().context("the table needs --yardstick")?;
-            return table::table(&suites, folder, &self.data, self.rounds, self.seconds).await?.print(output);
+            let stored = match &self.stored {
+                Some(data) => Some(stored::open(data, skus).await?),
+                None => None,
+            };
+            let yardstick = self.yardstick.as_deref().map(|folder| (folder, self.data.as_path()));
+            let plan = table::Plan { yardstick, stored: stored.as_deref(), rounds: self.rounds, seconds: self.seconds };
+            return table::table(&suites, plan).await?.print(output);
         }
         let mut yardstick = None;
         if let (Some(folder), true) = (&self.yardstick, self.name != Name::Rpc) {
@@ -126,7 +144,7 @@ impl Bench {
             Name::Place => work::place(&suites, shape, bounds).await?.0,
             Name::Confirm => quiet::confirm(&suites, shape, bounds).await?,
             Name::Reserve => work::reserve(&suites, shape, bounds).await?,
-            Name::Rpc | Name::Table => work::rpc(endpoints, bounds).await?,
+            Name::Rpc | Name::Table | Name::Fill => work::rpc(endpoints, bounds).await?,
         };
         if let Some(yardstick) = &mut yardstick {
             yardstick.measure().await?;
@@ -135,4 +153,9 @@ impl Bench {
         let memory = report::memory(&self.data);
         Report::new(self.name, self.concurrency, shape, &measured, yardstick, memory).print(output)
     }
+}
+
+/// Several connections to each service.
+fn connect(endpoints: &Endpoints) -> Result<Vec<Suite>> {
+    (0..CONNECTIONS).map(|_| endpoints.connect(CALL)).collect()
 }

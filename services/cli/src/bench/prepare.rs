@@ -36,19 +36,30 @@ pub fn customer(number: u32) -> String {
 
 /// Makes items with stock, and customers with accounts, or finds them.
 pub async fn prepare(suite: &Suite, skus: u32) -> Result<()> {
-    let location = Location { code: "BENCH".to_owned(), name: "Bench".to_owned(), ..Location::default() };
-    let request = UpsertLocationsRequest { locations: vec![location] };
-    let located = answer(suite.items().upsert_locations(request).await)?;
-    let location_id = match located.results.into_iter().next().and_then(|result| result.outcome) {
-        Some(LocationOutcome::Location(location)) => location.id,
-        Some(LocationOutcome::Problem(problem)) => return Err(from_problem(&problem)),
-        None => bail!("no location"),
-    };
+    let location_id = location(suite).await?;
     let all: Vec<String> = (0..skus).map(sku).collect();
     for some in all.chunks(ROWS_A_CALL) {
         stock(suite, some, &location_id).await?;
     }
-    customers(suite).await
+    customers(suite, (0..CUSTOMERS).map(customer)).await
+}
+
+/// The same for a few items and a customer of other names.
+pub async fn others(suite: &Suite, skus: &[&str], customer: &str) -> Result<()> {
+    let skus: Vec<String> = skus.iter().map(|sku| (*sku).to_owned()).collect();
+    stock(suite, &skus, &location(suite).await?).await?;
+    customers(suite, std::iter::once(customer.to_owned())).await
+}
+
+async fn location(suite: &Suite) -> Result<String> {
+    let location = Location { code: "BENCH".to_owned(), name: "Bench".to_owned(), ..Location::default() };
+    let request = UpsertLocationsRequest { locations: vec![location] };
+    let located = answer(suite.items().upsert_locations(request).await)?;
+    match located.results.into_iter().next().and_then(|result| result.outcome) {
+        Some(LocationOutcome::Location(location)) => Ok(location.id),
+        Some(LocationOutcome::Problem(problem)) => Err(from_problem(&problem)),
+        None => bail!("no location"),
+    }
 }
 
 async fn stock(suite: &Suite, skus: &[String], location_id: &str) -> Result<()> {
@@ -81,10 +92,10 @@ async fn stock(suite: &Suite, skus: &[String], location_id: &str) -> Result<()> 
     Ok(())
 }
 
-async fn customers(suite: &Suite) -> Result<()> {
-    let customers = (0..CUSTOMERS).map(|number| Customer {
-        external_id: customer(number),
-        name: customer(number),
+async fn customers(suite: &Suite, external_ids: impl Iterator<Item = String>) -> Result<()> {
+    let customers = external_ids.map(|external_id| Customer {
+        name: external_id.clone(),
+        external_id,
         segment: "bench".to_owned(),
         ..Customer::default()
     });

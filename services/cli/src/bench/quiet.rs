@@ -11,11 +11,14 @@ use pesan_api::order::v1::{ListOrdersRequest, OrderState, OrderView};
 use super::load::{Bounds, Measured};
 use super::work::{self, Shape};
 use crate::endpoints::{Service, Suite};
+use crate::instant;
 use crate::refusal::answer;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Looks in a row in which nothing moves, until all is quiet. Followers poll more often than this takes.
 const QUIET_LOOKS: u32 = 5;
+/// No orders that are waited for are older, in seconds.
+const LONGEST_RUN: i64 = 2 * 3_600;
 /// How long the suite may take to catch up.
 const BOUND: Duration = Duration::from_secs(600);
 
@@ -72,8 +75,9 @@ async fn is_any_unsettled(suite: &Suite, channel: &str) -> Result<bool> {
 async fn count(suite: &Suite, channel: &str, state: OrderState) -> Result<u64> {
     let mut count = 0;
     let mut page_token = String::new();
+    let of_run = of(channel, state);
     loop {
-        let request = ListOrdersRequest { page_size: 1_000, page_token, ..of(channel, state) };
+        let request = ListOrdersRequest { page_size: 1_000, page_token, ..of_run.clone() };
         let page = answer(suite.orders().list_orders(request).await).context("counting")?;
         count += page.orders.len() as u64;
         page_token = page.next_page_token;
@@ -83,8 +87,11 @@ async fn count(suite: &Suite, channel: &str, state: OrderState) -> Result<u64> {
     }
 }
 
+/// Of the last hours only: states and channels are looked for order by order, and millions may be stored.
 fn of(channel: &str, state: OrderState) -> ListOrdersRequest {
+    let now = instant::now();
     ListOrdersRequest {
+        placed_from: Some(prost_types::Timestamp { seconds: now.seconds - LONGEST_RUN, ..now }),
         channel: channel.to_owned(),
         states: vec![state.into()],
         view: OrderView::Basic.into(),

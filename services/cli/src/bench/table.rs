@@ -42,21 +42,45 @@ struct Row {
 /// What the rounds of one row gave: dividend and divisor.
 type Rounds = BTreeMap<&'static str, Vec<(f64, f64)>>;
 
+/// What is measured.
+#[derive(Clone, Copy)]
+pub struct Plan<'a> {
+    /// The yardstick's folder, and the data folder of the suite.
+    pub yardstick: Option<(&'a Path, &'a Path)>,
+    /// Another suite, with orders stored.
+    pub stored: Option<&'a [Suite]>,
+    pub rounds: u32,
+    /// Of each benchmark.
+    pub seconds: u64,
+}
+
 /// Measures it.
-pub async fn table(suites: &[Suite], folder: &Path, data: &Path, rounds: u32, seconds: u64) -> Result<Table> {
-    let duration = Duration::from_secs(seconds);
+pub async fn table(suites: &[Suite], plan: Plan<'_>) -> Result<Table> {
+    ensure!(plan.yardstick.is_some() || plan.stored.is_some(), "the table needs --yardstick, --stored or both");
+    let duration = Duration::from_secs(plan.seconds);
     let lists = Bounds { concurrency: LIST_CALLERS, duration };
     let mut found = Rounds::new();
-    for _ in 0..rounds {
+    for round in 0..plan.rounds {
         let mut add = |name, dividend, divisor| found.entry(name).or_default().push((dividend, divisor));
 
+        if let Some(stored) = plan.stored {
+            // Neither is always the first one, with a disk that is still busy with what was before.
+            let (with, without) = if round % 2 == 0 {
+                let with = place_and_confirm(stored, lists).await?;
+                (with, place_and_confirm(suites, lists).await?)
+            } else {
+                let without = place_and_confirm(suites, lists).await?;
+                (place_and_confirm(stored, lists).await?, without)
+            };
+            add("7 placed with orders stored, by without", with.0, without.0);
+            add("7 confirmed with orders stored, by without", with.1, without.1);
+        }
+
+        let Some((folder, data)) = plan.yardstick else { continue };
         let one_function = yardstick(folder, data, "fn", "8 32").await?;
-        let (placed, channel) = work::place(suites, LISTS, lists).await?;
-        quiet::wait(&suites[0], &channel).await?;
-        let confirmed = quiet::confirm(suites, LISTS, lists).await?;
-        ensure!(placed.errors == 0 && confirmed.errors == 0, "orders were refused: {:?}", placed.first_error);
-        add("1 placed, by one function", placed.per_second(), one_function);
-        add("2 confirmed, by one function", confirmed.per_second(), one_function);
+        let (placed, confirmed) = place_and_confirm(suites, lists).await?;
+        add("1 placed, by one function", placed, one_function);
+        add("2 confirmed, by one function", confirmed, one_function);
 
         let hot = Shape { skus: 1, lines: 1, batch: 1, settled: false };
         let spread = Shape { skus: 10_000, ..hot };
@@ -84,7 +108,17 @@ pub async fn table(suites: &[Suite], folder: &Path, data: &Path, rounds: u32, se
         add("6 milliseconds of an order of 1,000 lines, by 1,000 orders of one", long, short);
     }
     let rows = found.into_iter().map(|(name, found)| Row::of(name, &found)).collect();
-    Ok(Table { rounds, rows })
+    Ok(Table { rounds: plan.rounds, rows })
+}
+
+/// Orders placed a second, and orders confirmed a second.
+async fn place_and_confirm(suites: &[Suite], lists: Bounds) -> Result<(f64, f64)> {
+    let (placed, channel) = work::place(suites, LISTS, lists).await?;
+    quiet::wait(&suites[0], &channel).await?;
+    let confirmed = quiet::confirm(suites, LISTS, lists).await?;
+    let error = placed.first_error.as_ref().or(confirmed.first_error.as_ref());
+    ensure!(placed.errors == 0 && confirmed.errors == 0, "orders were refused: {error:?}");
+    Ok((placed.per_second(), confirmed.per_second()))
 }
 
 async fn yardstick(folder: &Path, data: &Path, variant: &str, clients: &'static str) -> Result<f64> {

@@ -5,22 +5,22 @@ mod one_process;
 mod processes;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::future::Future;
+use std::io::{ErrorKind, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use pesan_api::feed::v1::GetPositionRequest;
 use pesan_api::feed::v1::feed_service_client::FeedServiceClient;
 use pesan_grpc::channel;
 use tokio_util::sync::CancellationToken;
 
-use crate::endpoints::Service;
+use crate::endpoints::{Endpoints, Service};
 use crate::output::{self, BOLD};
-pub use databases::AdminAccess;
-use databases::Databases;
+pub use databases::{AdminAccess, Databases};
 
 /// How long a service may take to answer for the first time: migrating a large database is most of it.
 const START_BOUND: Duration = Duration::from_secs(300);
@@ -75,6 +75,56 @@ impl Addresses {
     fn endpoint(&self, service: Service) -> String {
         format!("http://{}", self.services[&service])
     }
+
+    fn endpoints(&self) -> Endpoints {
+        Endpoints::at(|service| self.endpoint(service))
+    }
+
+    /// Free ports.
+    fn anywhere() -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self { services: Service::ALL.map(|service| (service, free)).into(), dashboard: free }
+    }
+}
+
+/// Runs the suite on free ports for as long as some work with it takes.
+pub async fn beside<F: Future<Output = Result<()>> + Send + 'static>(
+    databases: &Databases,
+    data: &Path,
+    work: impl FnOnce(Endpoints) -> F + Send + 'static,
+) -> Result<()> {
+    let stop = CancellationToken::new();
+    let run = run_folder(data)?;
+    let work = |addresses: Addresses, stop: CancellationToken| async move {
+        if all_answer(&addresses, &stop).await? {
+            work(addresses.endpoints()).await?;
+        }
+        stop.cancel();
+        Ok(())
+    };
+    one_process::run(&Addresses::anywhere(), databases, &run, &stop, work).await
+}
+
+/// Where the suite answers that runs on this data folder.
+pub fn endpoints(data: &Path) -> Result<Endpoints> {
+    let file = addresses_file(&data.join("run"));
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}: does a suite run there?", file.display()))?;
+    let addresses: BTreeMap<String, String> = serde_json::from_str(&text)?;
+    for service in Service::ALL {
+        ensure!(addresses.contains_key(service.name()), "{} does not name {}", file.display(), service.name());
+    }
+    Ok(Endpoints::at(|service| addresses[service.name()].clone()))
+}
+
+fn addresses_file(run: &Path) -> PathBuf {
+    run.join("addresses.json")
+}
+
+fn run_folder(data: &Path) -> Result<PathBuf> {
+    let run = data.join("run");
+    std::fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
+    Ok(run)
 }
 
 impl Up {
@@ -94,8 +144,8 @@ impl Up {
     }
 
     async fn run_services(&self, databases: &Databases, stop: &CancellationToken) -> Result<()> {
-        let run = self.data.join("run");
-        std::fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
+        let run = run_folder(&self.data)?;
+        let file = addresses_file(&run);
         let wanted = Addresses {
             services: [
                 (Service::Order, self.order_listen),
@@ -107,16 +157,34 @@ impl Up {
             .into(),
             dashboard: self.dashboard_listen,
         };
-        if self.separate {
+        let announcing = file.clone();
+        let announce = |addresses, stop| async move { announce(addresses, &announcing, stop).await };
+        let outcome = if self.separate {
             processes::run(&wanted, databases, &run, stop, announce).await
         } else {
             one_process::run(&wanted, databases, &run, stop, announce).await
+        };
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => outcome.and(Err(error.into())),
+            _ => outcome,
         }
     }
 }
 
-/// Waits for all services to answer, then says where they are. Ends early when told to stop.
-async fn announce(addresses: Addresses, stop: CancellationToken) -> Result<()> {
+/// Waits for all services to answer, then says where they are, to people and in a file. Ends early when told to stop.
+async fn announce(addresses: Addresses, file: &Path, stop: CancellationToken) -> Result<()> {
+    if all_answer(&addresses, &stop).await? {
+        let named: BTreeMap<&str, String> =
+            Service::ALL.map(|service| (service.name(), addresses.endpoint(service))).into();
+        std::fs::write(file, serde_json::to_string(&named)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        greet(&addresses);
+    }
+    Ok(())
+}
+
+/// False where it was told to stop before.
+async fn all_answer(addresses: &Addresses, stop: &CancellationToken) -> Result<bool> {
     for service in Service::ALL {
         let ready = wait_for(addresses.endpoint(service));
         tokio::select! {
@@ -124,11 +192,10 @@ async fn announce(addresses: Addresses, stop: CancellationToken) -> Result<()> {
                 Ok(answered) => answered?,
                 Err(_) => bail!("{} did not answer within {} s", service.name(), START_BOUND.as_secs()),
             },
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => return Ok(false),
         }
     }
-    greet(&addresses);
-    Ok(())
+    Ok(true)
 }
 
 async fn wait_for(endpoint: String) -> Result<()> {
@@ -145,9 +212,8 @@ fn greet(addresses: &Addresses) {
         text += &format!("\n  {:<12} grpc://{address}", service.name());
     }
     text += &format!("\n  {:<12} http://{}", "dashboard", addresses.dashboard);
-    let is_usual = |service: &Service, address: &SocketAddr| {
-        *address == SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, service.port()))
-    };
+    let is_usual =
+        |service: &Service, address: &SocketAddr| *address == SocketAddr::from((Ipv4Addr::LOCALHOST, service.port()));
     if !addresses.services.iter().all(|(service, address)| is_usual(service, address)) {
         text += "\nIn other terminals, first tell where it is:";
         for service in Service::ALL {

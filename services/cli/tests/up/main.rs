@@ -1,6 +1,8 @@
 //! `pesan up`, from outside: the real command with a real Postgres and all five services.
 #![allow(clippy::unwrap_used)]
 
+mod fill;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;

@@ -1,0 +1,5 @@
+drop table fill_slice, fill_example, fill_event;
+drop function fill_tracking(bigint);
+drop function fill_time(timestamptz);
+drop function fill_id(uuid, bigint, timestamptz);
+drop function fill_hex(text);

@@ -72,6 +72,10 @@ pub struct Bench {
     /// Finished orders that the databases are filled with
     #[arg(long, value_name = "N", default_value_t = 5_000_000, value_parser = clap::value_parser!(i64).range(6..=5_900_000))]
     orders: i64,
+    /// Of how many of them, the newest, the feeds have events, as if older partitions had been dropped; of all. The proof
+    /// names those without
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    events: Option<i64>,
     /// The data folder of another suite that runs, with orders stored: the table has it by the first one, row by row
     #[arg(long, value_name = "DIR")]
     stored: Option<PathBuf>,
@@ -112,7 +116,7 @@ impl Name {
 impl Bench {
     pub async fn run(self, endpoints: &Endpoints, output: Output) -> Result<()> {
         if self.name == Name::Fill {
-            return fill::fill(&self.data, self.orders, output).await;
+            return fill::fill(&self.data, self.orders, self.events, output).await;
         }
         let suites = connect(endpoints)?;
         let skus = self.skus.unwrap_or(if self.name == Name::Reserve { 1 } else { 10_000 });

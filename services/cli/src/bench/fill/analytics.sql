@@ -21,25 +21,30 @@ select n.order_id, t.line_nos, array[n.sku1, n.sku2], t.units, t.gross, t.discou
   join order_lines t on t.order_id = m.order_id
  order by n.g;
 
+-- Of shipments and documents sums by item are kept, in the order of the items; here they are the same for both.
 insert into shipment_fact (event_id, order_id, shipped_at, skus, units)
-select fill_id(t.event_id, n.g, n.at), n.order_id, n.at, array[n.sku1, n.sku2], t.units
+select fill_id(n.prefix, t.event_id, n.g), n.order_id, n.at, array[least(n.sku1, n.sku2), greatest(n.sku1, n.sku2)], t.units
   from fill_slice n, fill_example m
   join shipment_fact t on t.order_id = m.order_id
  order by n.g;
 
 insert into document_fact (document_id, order_id, credit, issued_at, dims_id, net, skus, nets)
-select n.document_id, n.order_id, t.credit, n.at, t.dims_id, t.net, array[n.sku1, n.sku2], t.nets
+select n.document_id, n.order_id, t.credit, n.at, t.dims_id, t.net, array[least(n.sku1, n.sku2), greatest(n.sku1, n.sku2)],
+       t.nets
   from fill_slice n, fill_example m
   join document_fact t on t.document_id = m.document_id
  order by n.g;
 
+with template as materialized (
+    select t.event_id, t.service, t.type, t.recorded_at,
+           replace(replace(replace(t.summary, m.tracking, '%1$s'), 'O-' || m.number, 'O-%2$s'),
+                   m.series || '-' || lpad(m.place::text, 6, '0'), '%3$s') as summary
+      from fill_example m join journey_entry t on t.order_id = m.order_id)
 insert into journey_entry (order_id, event_id, service, type, effective_at, recorded_at, trace_id, summary)
-select n.order_id, fill_id(t.event_id, n.g, n.at), t.service, t.type, n.at, t.recorded_at + n.shift, n.trace,
-       replace(replace(replace(t.summary, m.tracking, n.tracking), 'O-' || m.number, 'O-' || n.number),
-               m.series || '-' || lpad(m.place::text, 6, '0'), n.series || '-' || lpad(n.place::text, 6, '0'))
-  from fill_slice n, fill_example m
-  join journey_entry t on t.order_id = m.order_id
- order by n.g, t.event_id;
+select n.order_id, fill_id(n.prefix, t.event_id, n.g), t.service, t.type, n.at, t.recorded_at + n.shift, n.trace,
+       format(t.summary, n.tracking, n.number, n.series || '-' || lpad(n.place::text, 6, '0'))
+  from fill_slice n, template t
+ order by n.g;
 
 -- Orders come in the order of their times: the first one of a customer stays the first.
 insert into customer_fact (customer_id, first_order_id, first_placed_at)

@@ -6,24 +6,30 @@ create function fill_hex(value text) returns text language sql immutable as $$
     select encode(value::bytea, 'hex')
 $$;
 
--- The id that takes the place of the example's id in order `g`: a UUIDv7 of its time.
-create function fill_id(id uuid, g bigint, at timestamptz) returns uuid language sql stable as $$
-    select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008'
-            || right(lpad(to_hex(uuid_hash_extended(id, g)), 16, '0'), 15))::uuid
+-- Where ids of a time begin: the milliseconds and version of a UUIDv7.
+create function fill_prefix(at timestamptz) returns text language sql immutable as $$
+    select lpad(to_hex((date_part('epoch', at) * 1000)::bigint), 12, '0') || '70008'
+$$;
+
+-- The id that takes the place of the example's id in order `g`.
+create function fill_id(prefix text, id uuid, g bigint) returns uuid language sql immutable as $$
+    select (prefix || right(lpad(to_hex(uuid_hash_extended(id, g)), 16, '0'), 15))::uuid
 $$;
 
 -- An encoded google.protobuf.Timestamp of a full second, with its length before it.
-create function fill_time(at timestamptz) returns text language sql stable as $$
-    select '0608' || lpad(to_hex((s & 127 | 128) << 32 | (s >> 7 & 127 | 128) << 24 | (s >> 14 & 127 | 128) << 16
-                                 | (s >> 21 & 127 | 128) << 8 | s >> 28), 10, '0')
-      from (select extract(epoch from at)::bigint as s) seconds
+create function fill_time(at timestamptz) returns text language sql immutable as $$
+    select '0608' || lpad(to_hex(((s & 127 | 128) << 32) | ((s >> 7 & 127 | 128) << 24) | ((s >> 14 & 127 | 128) << 16)
+                                 | ((s >> 21 & 127 | 128) << 8) | (s >> 28)), 10, '0')
+      from (select date_part('epoch', at)::bigint as s) seconds
 $$;
 
--- The tracking number of the first parcel of fulfilment order `number`, with its check digit (Luhn).
-create function fill_tracking(number bigint) returns text language sql immutable as $$
-    select 'SIM' || lpad(number::text, 9, '0') || '0001'
-           || (10 - (2 + sum(case when place % 2 = 0 then digit * 2 / 10 + digit * 2 % 10 else digit end)) % 10) % 10
-      from (select place, number / (10::bigint ^ place)::bigint % 10 as digit from generate_series(0, 8) place) digits
+-- The tracking number of the first parcel of fulfilment order `n`, below 10,000,000, with its check digit (Luhn: every
+-- other digit counts twice, and tens as ones).
+create function fill_tracking(n bigint) returns text language sql immutable as $$
+    select 'SIM' || lpad(n::text, 9, '0') || '0001'
+           || (10 - (2 + n % 10 * 2 + n % 10 / 5 + n / 10 % 10 + n / 100 % 10 * 2 + n / 100 % 10 / 5 + n / 1000 % 10
+                     + n / 10000 % 10 * 2 + n / 10000 % 10 / 5 + n / 100000 % 10 + n / 1000000 % 10 * 2
+                     + n / 1000000 % 10 / 5) % 10) % 10
 $$;
 
 -- What is different in each order: of the example, and of the orders of a slice.
@@ -50,27 +56,24 @@ create table fill_example (
     series        text        not null,
     place         bigint      not null,
     due_at        timestamptz not null,
-    -- As they stand in encoded events.
-    order_hex      text generated always as (fill_hex(order_id::text)) stored,
-    customer_hex   text generated always as (fill_hex(customer_id::text)) stored,
-    external_hex   text generated always as (fill_hex(customer)) stored,
-    sku1_hex       text generated always as (fill_hex(sku1)) stored,
-    sku2_hex       text generated always as (fill_hex(sku2)) stored,
-    -- SO-… and FO-… alike.
-    number_hex     text generated always as (fill_hex('O-' || number)) stored,
-    fulfilment_hex text generated always as (fill_hex(fulfilment_id::text)) stored,
-    tracking_hex   text generated always as (fill_hex(tracking)) stored,
-    document_hex   text generated always as (fill_hex(document_id::text)) stored,
-    invoice_hex    text generated always as (fill_hex(series || '-' || lpad(place::text, 6, '0'))) stored
+    -- False: as if the partitions of the feeds that had its events had been dropped.
+    has_events    boolean     not null default true,
+    -- What ids of its time begin with.
+    prefix        text        not null generated always as (fill_prefix(at)) stored,
+    -- As they stand in encoded events. A number is an order's and a fulfilment order's, SO-… and FO-….
+    encoded       text[]      not null generated always as (array[
+        fill_hex(order_id::text), fill_hex(fulfilment_id::text), fill_hex(document_id::text), fill_hex(customer_id::text),
+        fill_hex(customer), fill_hex(sku1), fill_hex(sku2), fill_hex(tracking), fill_hex('O-' || number),
+        fill_hex(series || '-' || lpad(place::text, 6, '0')), fill_time(at), fill_time(due_at)]) stored
 );
 create table fill_slice (like fill_example including generated);
 
 -- The example's events in the outbox of this schema.
 create table fill_event (
     event_id     uuid        not null,
-    aggregate_id uuid        not null,
     version      bigint      not null,
     type         text        not null,
+    -- In hexadecimal digits, with %1$s, %2$s, … for what is different in each order, in the order of `encoded`.
     payload      text        not null,
     traceparent  text        not null,
     recorded_at  timestamptz not null,

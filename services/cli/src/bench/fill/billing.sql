@@ -53,11 +53,9 @@ update account a
  where a.customer_id = owed.customer_id;
 
 insert into outbox (event_id, aggregate_id, version, type, payload, correlation_id, traceparent, effective_at, recorded_at)
-select fill_id(t.event_id, n.g, n.at), n.order_id, t.version, t.type,
-       decode(replace(replace(replace(replace(replace(replace(replace(replace(replace(
-              t.payload, m.order_hex, n.order_hex), m.document_hex, n.document_hex), m.invoice_hex, n.invoice_hex),
-              m.customer_hex, n.customer_hex), m.fulfilment_hex, n.fulfilment_hex), m.sku1_hex, n.sku1_hex),
-              m.sku2_hex, n.sku2_hex), fill_time(m.at), fill_time(n.at)), fill_time(m.due_at), fill_time(n.due_at)), 'hex'),
+select fill_id(n.prefix, t.event_id, n.g), n.order_id, t.version, t.type,
+       decode(format(t.payload, variadic n.encoded), 'hex'),
        n.order_id, overlay(t.traceparent placing n.trace from 4), n.at, t.recorded_at + n.shift
-  from fill_slice n, fill_example m, fill_event t
+  from fill_slice n, fill_event t
+ where n.has_events
  order by n.g, t.seq;

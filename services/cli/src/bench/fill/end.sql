@@ -1,5 +1,6 @@
 drop table fill_slice, fill_example, fill_event;
 drop function fill_tracking(bigint);
 drop function fill_time(timestamptz);
-drop function fill_id(uuid, bigint, timestamptz);
+drop function fill_id(text, uuid, bigint);
+drop function fill_prefix(timestamptz);
 drop function fill_hex(text);

@@ -33,12 +33,11 @@ select n.fulfilment_id, t.parcel_no, t.weight_grams, t.carrier, n.tracking
  order by n.g;
 
 insert into outbox (event_id, aggregate_id, version, type, payload, correlation_id, traceparent, effective_at, recorded_at)
-select fill_id(t.event_id, n.g, n.at), n.fulfilment_id, t.version, t.type,
-       decode(replace(replace(replace(replace(replace(replace(
-              t.payload, m.order_hex, n.order_hex), m.fulfilment_hex, n.fulfilment_hex), m.number_hex, n.number_hex),
-              m.tracking_hex, n.tracking_hex), m.sku1_hex, n.sku1_hex), m.sku2_hex, n.sku2_hex), 'hex'),
+select fill_id(n.prefix, t.event_id, n.g), n.fulfilment_id, t.version, t.type,
+       decode(format(t.payload, variadic n.encoded), 'hex'),
        n.order_id, overlay(t.traceparent placing n.trace from 4), n.at, t.recorded_at + n.shift
-  from fill_slice n, fill_example m, fill_event t
+  from fill_slice n, fill_event t
+ where n.has_events
  order by n.g, t.seq;
 
 select setval('fulfilment_order_number', (select max(number) from fill_slice));

@@ -16,7 +16,7 @@ select n.order_id, t.line_no, t.location, i.id, t.stocked, t.priority, n.at, t.q
  order by n.g, t.line_no;
 
 insert into movement (id, item, location, quantity, damaged, kind, reason, reference, effective_at, recorded_at)
-select fill_id(t.id, n.g, n.at), i.id, t.location, t.quantity, t.damaged, t.kind, t.reason, n.order_id, n.at,
+select fill_id(n.prefix, t.id, n.g), i.id, t.location, t.quantity, t.damaged, t.kind, t.reason, n.order_id, n.at,
        t.recorded_at + n.shift
   from fill_slice n, fill_example m
   join movement t on t.reference = m.order_id::text
@@ -36,10 +36,9 @@ update item set used = true
  where not used and sku in (select sku1 from fill_slice union select sku2 from fill_slice);
 
 insert into outbox (event_id, aggregate_id, version, type, payload, correlation_id, traceparent, effective_at, recorded_at)
-select fill_id(t.event_id, n.g, n.at), n.order_id, t.version, t.type,
-       decode(replace(replace(replace(replace(
-              t.payload, m.order_hex, n.order_hex), m.fulfilment_hex, n.fulfilment_hex), m.sku1_hex, n.sku1_hex),
-              m.sku2_hex, n.sku2_hex), 'hex'),
+select fill_id(n.prefix, t.event_id, n.g), n.order_id, t.version, t.type,
+       decode(format(t.payload, variadic n.encoded), 'hex'),
        n.order_id, overlay(t.traceparent placing n.trace from 4), n.at, t.recorded_at + n.shift
-  from fill_slice n, fill_example m, fill_event t
+  from fill_slice n, fill_event t
+ where n.has_events
  order by n.g, t.seq;

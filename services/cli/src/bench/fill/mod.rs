@@ -32,11 +32,11 @@ struct Filled {
     bytes_per_order: i64,
 }
 
-/// Fills the databases of a suite that does not run.
-pub async fn fill(data: &Path, orders: i64, output: Output) -> Result<()> {
+/// Fills the databases of a suite that does not run. Of the newest `events` orders the feeds have the events; none: of all.
+pub async fn fill(data: &Path, orders: i64, events: Option<i64>, output: Output) -> Result<()> {
     let started = OffsetDateTime::now_utc();
     let databases = Databases::start(data).await?;
-    let filled = fill_databases(data, &databases, orders).await;
+    let filled = fill_databases(data, &databases, orders, events.unwrap_or(orders)).await;
     databases.stop().await?;
     let bytes = filled?;
     let seconds = (OffsetDateTime::now_utc() - started).as_seconds_f64().round();
@@ -48,7 +48,7 @@ pub async fn fill(data: &Path, orders: i64, output: Output) -> Result<()> {
     output::line(&format!("{orders} orders in {seconds} s: {megabytes} MiB, {} bytes an order", filled.bytes_per_order))
 }
 
-async fn fill_databases(data: &Path, databases: &Databases, orders: i64) -> Result<i64> {
+async fn fill_databases(data: &Path, databases: &Databases, orders: i64, events: i64) -> Result<i64> {
     let mut pools = Pools::new();
     for service in Service::ALL {
         let pool = open(databases.url(service)).await.with_context(|| service.name())?;
@@ -58,7 +58,7 @@ async fn fill_databases(data: &Path, databases: &Databases, orders: i64) -> Resu
     }
     let known = pools.clone();
     up::beside(databases, data, |endpoints| example::carry_out(endpoints, known)).await.context("the first order")?;
-    let schemas = Schemas::begin(pools, orders).await?;
+    let schemas = Schemas::begin(pools, orders, events).await?;
     let bar = ProgressBar::new(schemas.rows());
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent}% {eta}") {
         bar.set_style(style);

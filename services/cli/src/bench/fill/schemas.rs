@@ -9,7 +9,7 @@ use pesan_api::feed::v1::GetPositionRequest;
 use pesan_api::feed::v1::feed_service_server::FeedService as _;
 use pesan_feed::Feed;
 use sqlx::postgres::PgPool;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use time::OffsetDateTime;
 use tonic::Request;
 use uuid::Uuid;
@@ -141,13 +141,7 @@ impl Example {
         .bind(&self.customer)
         .execute(&mut *conn)
         .await?;
-        sqlx::query(
-            "insert into fill_event (event_id, aggregate_id, version, type, payload, traceparent, recorded_at, seq)
-             select event_id, aggregate_id, version, type, encode(payload, 'hex'), traceparent, o.recorded_at, seq
-               from fill_example m join outbox o on o.correlation_id = m.order_id",
-        )
-        .execute(conn)
-        .await?;
+        sqlx::raw_sql(include_str!("events.sql")).execute(conn).await?;
         Ok(())
     }
 }
@@ -156,19 +150,21 @@ impl Example {
 pub struct Schemas {
     pools: Pools,
     orders: i64,
+    /// The first order whose events are still in the feeds.
+    events_from: i64,
     customers: Vec<Uuid>,
 }
 
 impl Schemas {
-    /// `orders` there will be, the example being the first one.
-    pub async fn begin(pools: Pools, orders: i64) -> Result<Self> {
+    /// `orders` there will be, the example being the first one; of the last `events` the feeds will have the events.
+    pub async fn begin(pools: Pools, orders: i64, events: i64) -> Result<Self> {
         let example = Example::find(&pools).await?;
         let customers = sqlx::query_scalar(
             "select customer_id from customer where external_id like 'BENCH-%' order by external_id",
         )
         .fetch_all(&pools[&Service::Order])
         .await?;
-        let schemas = Self { pools, orders, customers };
+        let schemas = Self { pools, orders, events_from: orders - events + 1, customers };
         schemas.ensure_all_is_read().await?;
         for (service, pool) in &schemas.pools {
             let mut tx = pool.begin().await?;
@@ -211,6 +207,7 @@ impl Schemas {
             .bind(self.orders)
             .bind(&self.customers)
             .bind(i64::from(ITEMS))
+            .bind(self.events_from)
             .execute(&mut *tx)
             .await?;
         sqlx::raw_sql("analyze fill_slice").execute(&mut *tx).await?;
@@ -243,7 +240,7 @@ impl Schemas {
             sqlx::raw_sql(include_str!("end.sql")).execute(pool).await?;
         }
         let sizes = self.pools.values().map(async |pool| {
-            sqlx::raw_sql("vacuum (analyze)").execute(pool).await?;
+            vacuum(pool).await?;
             sqlx::query_scalar::<_, i64>(
                 "select coalesce(sum(pg_total_relation_size(oid)), 0)::int8 from pg_class
                   where relkind = 'r' and relnamespace = current_schema()::regnamespace",
@@ -274,4 +271,20 @@ async fn position(pool: &PgPool, cursor: &str) -> Result<(String, i64)> {
     let request = Request::new(GetPositionRequest { cursor: cursor.to_owned() });
     let answer = Feed::new(pool.clone()).await?.get_position(request).await?.into_inner();
     Ok((answer.head, answer.behind))
+}
+
+/// Tells Postgres about the large tables. Queues that are empty now are none of them: plans for empty tables would be kept
+/// when there is much in them.
+async fn vacuum(pool: &PgPool) -> sqlx::Result<()> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select oid::regclass::text from pg_class
+          where relkind = 'r' and relnamespace = current_schema()::regnamespace and pg_relation_size(oid) > 1 << 20",
+    )
+    .fetch_all(pool)
+    .await?;
+    for table in tables {
+        // Names from the catalogue, quoted where they have to be.
+        sqlx::raw_sql(AssertSqlSafe(format!("vacuum (analyze) {table}"))).execute(pool).await?;
+    }
+    Ok(())
 }

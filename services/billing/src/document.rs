@@ -39,6 +39,16 @@ pub fn parse_number(text: &str) -> Option<(String, i64)> {
     Some((series.to_owned(), digits.parse().ok()?))
 }
 
+/// Which documents to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub kind: Option<Kind>,
+    pub order_id: Option<Uuid>,
+    pub customer_id: Option<Uuid>,
+    /// After this series and number.
+    pub after: Option<(String, i64)>,
+}
+
 /// A document that has no number yet, or (see [`number`]) has one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {

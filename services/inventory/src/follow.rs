@@ -37,6 +37,7 @@ impl Handle for FollowOrder {
             order::OrderAmended::full_name(),
             order::OrderChangeDropped::full_name(),
             order::OrderRejected::full_name(),
+            order::PromiseReleased::full_name(),
         ]
     }
 
@@ -139,6 +140,10 @@ fn order_fact(event: &Event) -> anyhow::Result<Option<(Uuid, OrderFact)>> {
         return Ok(Some((id(&fact.order_id)?, dropped)));
     }
     if let Some(fact) = event.decode::<order::OrderRejected>()? {
+        return Ok(Some((id(&fact.order_id)?, OrderFact::Rejected)));
+    }
+    // Its order never comes.
+    if let Some(fact) = event.decode::<order::PromiseReleased>()? {
         return Ok(Some((id(&fact.order_id)?, OrderFact::Rejected)));
     }
     Ok(None)

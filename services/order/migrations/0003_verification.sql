@@ -49,3 +49,5 @@ create table order_fingerprint (
 );
 -- For the check: the same, placed around the same time.
 create index order_fingerprint_by_time on order_fingerprint (fingerprint, placed_at);
+-- For housekeeping: the longest window is 30 days.
+create index order_fingerprint_by_age on order_fingerprint (placed_at);

@@ -11,6 +11,7 @@ use crate::ops::goodwill::Grantor;
 use crate::ops::handover;
 use crate::ops::place;
 use crate::ops::promise::Promiser;
+use crate::ops::purge;
 use crate::ops::return_steps::Clerk;
 use crate::ops::review::Reviewer;
 use crate::ops::saga::Saga;
@@ -307,6 +308,10 @@ impl Application {
         tasks.spawn({
             let (books, stop) = (self.books.clone(), stop.clone());
             async move { ("handing over", ended(handover::recover(books, stop)).await) }
+        });
+        tasks.spawn({
+            let (books, stop) = (self.books.clone(), stop.clone());
+            async move { ("purging", ended(purge::recover(books, stop)).await) }
         });
         tasks.spawn({
             let (pool, stop) = (self.books.pool.clone(), stop.clone());

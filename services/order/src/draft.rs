@@ -89,6 +89,17 @@ pub struct PromiseToken {
     pub token: Option<Uuid>,
     /// Encoded pesan.order.v1.NewOrder: as much of the order as has to be what was promised.
     pub wanted: Vec<u8>,
+    /// What was promised, by line, once the promise is found; none before.
+    pub prices: Option<Vec<PromisedPrice>>,
+}
+
+/// What the price lists said of a line when it was promised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromisedPrice {
+    /// Of one unit; none: nothing, or they were not asked.
+    pub list_price: Option<Decimal>,
+    /// The list that the promised price is of; none: the price was given.
+    pub price_list: Option<Arc<str>>,
 }
 
 /// What is taken off an amount.

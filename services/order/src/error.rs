@@ -136,6 +136,9 @@ pub enum Error {
     #[error("the order could not be written now; ask again with the same request")]
     NotWritten,
     // Promises and delivery.
+    /// No promise has this token.
+    #[error("there is no such promise: there never was, or it is forgotten")]
+    PromiseNotFound,
     /// There is no such promise any more.
     #[error("there is no such promise, or it has expired: ask for another")]
     PromiseExpired,
@@ -390,6 +393,7 @@ impl Error {
             PriceListNotFound(_) => (Code::NotFound, "PRICE_LIST_NOT_FOUND", None),
             NoPrice(_) => (Code::FailedPrecondition, "NO_PRICE", None),
             PriceDeviation(_) => (Code::FailedPrecondition, "PRICE_DEVIATION", None),
+            Self::PromiseNotFound => (Code::NotFound, "PROMISE_NOT_FOUND", None),
             Self::PromiseExpired => (Code::FailedPrecondition, "PROMISE_EXPIRED", None),
             Self::PromiseRedeemed => (Code::FailedPrecondition, "PROMISE_REDEEMED", None),
             Self::PromiseDiffers(_) => (Code::FailedPrecondition, "PROMISE_DIFFERS", None),

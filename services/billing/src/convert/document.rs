@@ -1,7 +1,7 @@
 //! Documents, postings, and what asks for them.
 
 use super::{amount, text};
-use crate::document::{self as domain, Document, DocumentLine, Kind};
+use crate::document::{self as domain, Document, DocumentLine, Filter, Kind};
 use crate::error::Error;
 use crate::ledger::{Cause, LedgerAccount, Posting, TrialBalanceRow};
 use crate::payment::{DocumentName, NewNote};
@@ -55,11 +55,8 @@ pub fn parse_name(text: &str) -> Option<DocumentName> {
     }
 }
 
-/// What a list of documents is narrowed to: kind, order, customer, the key to go on after, and the page's size.
-#[allow(clippy::type_complexity)]
-pub fn parse_filter(
-    request: &pb::ListDocumentsRequest,
-) -> Result<(Option<Kind>, Option<Uuid>, Option<Uuid>, Option<(String, i64)>, i64), Error> {
+/// What a list of documents is narrowed to, and the page's size.
+pub fn parse_filter(request: &pb::ListDocumentsRequest) -> Result<(Filter, i64), Error> {
     let mut v = Violations::new();
     let size = pesan_grpc::page::size(&mut v, request.page_size);
     let kind = match pb::DocumentKind::try_from(request.kind) {
@@ -77,7 +74,7 @@ pub fn parse_filter(
         [series, number] => Some((series.clone(), number.parse().ok()?)),
         _ => None,
     });
-    v.into_result((kind, order_id, customer_id, after, size)).map_err(Error::Invalid)
+    v.into_result((Filter { kind, order_id, customer_id, after }, size)).map_err(Error::Invalid)
 }
 
 /// A stand-alone credit note; paths start at the note.

@@ -1,12 +1,11 @@
 //! What people look at.
 
 use crate::charge::Charge;
-use crate::document::Document;
+use crate::document::{Document, Filter};
 use crate::error::Error;
 use crate::ledger::{Posting, TrialBalanceRow};
 use crate::payment::DocumentName;
 use crate::store;
-use crate::store::document::Filter;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;

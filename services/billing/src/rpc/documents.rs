@@ -1,6 +1,5 @@
 //! DocumentService.
 
-use crate::store::document::Filter;
 use crate::{convert, ops};
 use pesan_api::billing::v1 as pb;
 use pesan_api::billing::v1::document_service_server::DocumentService;
@@ -36,8 +35,7 @@ impl DocumentService for Documents {
         &self,
         request: Request<pb::ListDocumentsRequest>,
     ) -> Result<Response<pb::ListDocumentsResponse>, Status> {
-        let (kind, order_id, customer_id, after, size) = convert::parse_filter(request.get_ref())?;
-        let filter = Filter { kind, order_id, customer_id, after };
+        let (filter, size) = convert::parse_filter(request.get_ref())?;
         let (documents, more) = ops::read::documents(&self.pool, &filter, size).await?;
         let next_page_token = match documents.last().filter(|_| more) {
             Some(last) => page::token(&[&last.series, &last.number.to_string()]),

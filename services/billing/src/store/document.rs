@@ -1,6 +1,6 @@
 //! Documents, their lines and numbers.
 
-use crate::document::{Document, DocumentLine, Kind, Open};
+use crate::document::{Document, DocumentLine, Filter, Kind, Open};
 use crate::payment::DocumentName;
 use crate::store::{currency, unknown};
 use rust_decimal::Decimal;
@@ -247,16 +247,6 @@ pub async fn by_ids(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<D
     let mut documents: Vec<Document> = rows.iter().map(read).collect::<sqlx::Result<_>>()?;
     read_lines(conn, &mut documents).await?;
     Ok(documents)
-}
-
-/// Which documents to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    pub kind: Option<Kind>,
-    pub order_id: Option<Uuid>,
-    pub customer_id: Option<Uuid>,
-    /// After this series and number.
-    pub after: Option<(String, i64)>,
 }
 
 /// Up to `limit` documents ascending by series and number, with their lines; fewer where they have more than

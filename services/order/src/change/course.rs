@@ -20,6 +20,9 @@ pub struct Parts {
     pub waiting: Vec<(i32, i64)>,
     /// Reserved, to be handed over again.
     pub resent: Vec<Part>,
+    /// Reserved and kept back from fulfilment, and stays with the order.
+    #[serde(default)]
+    pub kept: Vec<Part>,
 }
 
 impl Parts {
@@ -68,7 +71,16 @@ pub fn parts(lines: &[Line], amendment: &Amendment, withheld: &[Part]) -> Result
             }
         }
     }
-    Ok(Parts { taken: plan.to_ask, withheld: own, waiting: plan.backordered, resent })
+    let mut gone: HashMap<(i32, Uuid), i64> = HashMap::new();
+    for part in &own {
+        *gone.entry((part.line_no, part.location)).or_default() += part.quantity;
+    }
+    let rest = |part: &Part| {
+        let quantity = part.quantity - gone.get(&(part.line_no, part.location)).unwrap_or(&0);
+        (quantity > 0).then_some(Part { quantity, ..*part })
+    };
+    let kept = withheld.iter().filter_map(rest).collect();
+    Ok(Parts { taken: plan.to_ask, withheld: own, waiting: plan.backordered, resent, kept })
 }
 
 #[cfg(test)]
@@ -112,7 +124,9 @@ mod tests {
         };
         let less = parts(std::slice::from_ref(&line), &amendment(1), &[part(2)]).unwrap();
         assert_eq!((less.withheld, less.taken, less.resent), (vec![part(1)], vec![], vec![part(3)]));
+        assert_eq!(less.kept, [part(1)]);
         let more = parts(&[line], &amendment(4), &[part(2)]).unwrap();
         assert_eq!((more.withheld, more.taken, more.resent), (vec![part(2)], vec![part(2)], vec![part(1)]));
+        assert_eq!(more.kept, []);
     }
 }

@@ -3,13 +3,13 @@
 use crate::convert::place::draft;
 use crate::convert::{location_text, money};
 use crate::delivery::Dates;
-use crate::draft::{Draft, PromiseToken, Ready};
+use crate::draft::{Draft, PromiseToken, PromisedPrice, Ready};
 use crate::error::Error;
 use pesan_api::inventory::v1 as inventory;
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::{PaymentMethod, SupplySource};
 use pesan_grpc::Violations;
-use pesan_grpc::parse::{from_timestamp, to_timestamp};
+use pesan_grpc::parse::{from_money, from_timestamp, to_timestamp};
 use prost::Message as _;
 use prost_types::Timestamp;
 use std::collections::HashMap;
@@ -23,13 +23,15 @@ pub fn token_text(token: Uuid) -> String {
     format!("{PREFIX}{}", token.simple())
 }
 
+/// The token that a client's text is.
+pub fn read_token(text: &str) -> Option<Uuid> {
+    text.strip_prefix(PREFIX).and_then(|text| Uuid::try_parse(text).ok())
+}
+
 /// What an order says to redeem a promise; none where it says nothing.
 pub fn redeems(order: &pb::NewOrder) -> Option<Box<PromiseToken>> {
     let text = order.promise_token.as_str();
-    (!text.is_empty()).then(|| {
-        let token = text.strip_prefix(PREFIX).and_then(|text| Uuid::try_parse(text).ok());
-        Box::new(PromiseToken { token, wanted: wanted(order) })
-    })
+    (!text.is_empty()).then(|| Box::new(PromiseToken { token: read_token(text), wanted: wanted(order), prices: None }))
 }
 
 /// As much of an order as has to be what was promised, encoded.
@@ -45,6 +47,27 @@ pub fn wanted(order: &pb::NewOrder) -> Vec<u8> {
         ..order.clone()
     };
     kept.encode_to_vec()
+}
+
+/// An order as [`wanted`], without the unit prices that the promise was asked without: there the promised ones measure it.
+pub fn without_new_prices(order: &[u8], promised: &[u8]) -> Option<Vec<u8>> {
+    let promised = pb::NewOrder::decode(promised).ok()?;
+    let mut order = pb::NewOrder::decode(order).ok()?;
+    for (line, promised) in order.lines.iter_mut().zip(&promised.lines) {
+        if promised.unit_price.is_none() {
+            line.unit_price = None;
+        }
+    }
+    Some(order.encode_to_vec())
+}
+
+/// What a promise says of the prices of its lines, for the order that is placed with it.
+pub fn promised_prices(promise: &pb::OrderPromise) -> Vec<PromisedPrice> {
+    let price = |line: &pb::PromisedLine| PromisedPrice {
+        list_price: line.list_price.as_ref().and_then(|price| Some(from_money(price).ok()?.amount)),
+        price_list: Some(line.price_list.as_str()).filter(|code| !code.is_empty()).map(Into::into),
+    };
+    promise.lines.iter().map(price).collect()
 }
 
 /// A promise that is asked for.
@@ -104,6 +127,31 @@ impl PromiseOrder {
     }
 }
 
+/// A promise that is let go.
+#[derive(Clone, Debug)]
+pub struct ReleasePromise {
+    /// The caller's id of it.
+    pub request_id: Uuid,
+    /// Of the promise.
+    pub token: Uuid,
+    /// The request as it came.
+    pub request: pb::ReleasePromiseRequest,
+}
+
+impl TryFrom<pb::ReleasePromiseRequest> for ReleasePromise {
+    type Error = Error;
+
+    fn try_from(request: pb::ReleasePromiseRequest) -> Result<Self, Error> {
+        let mut v = Violations::new();
+        let request_id = v.uuid("request_id", &request.request_id);
+        let token = read_token(&request.token).unwrap_or_else(|| {
+            v.add("token", "must be the token of a promise");
+            Uuid::nil()
+        });
+        Ok(v.into_result(Self { request_id, token, request })?)
+    }
+}
+
 /// What inventory promises, as the order's client sees it; `token` and the rest of the heading are filled in later.
 pub fn promise(ready: &Ready<'_>, promised: &inventory::OrderPromise) -> pb::OrderPromise {
     let amount = |amount| money(ready.currency, amount);
@@ -136,6 +184,7 @@ pub fn promise(ready: &Ready<'_>, promised: &inventory::OrderPromise) -> pb::Ord
             deliver_at: own.deliver_at.map(to_timestamp),
             late,
             why: told.why,
+            list_price: line.list_price.and_then(amount),
         }
     });
     let lines = lines.collect();

@@ -1,19 +1,19 @@
 //! Rules.
 
+use crate::convert;
 use crate::convert::orders::on_expiry;
 use crate::convert::place::known;
 use crate::convert::reason;
 use crate::error::Error;
+use crate::order::Hold;
 use crate::rule::expression::{Expression, Fault};
-use crate::rule::{Action, Condition, Route, Rule};
+use crate::rule::{Action, Condition, LONGEST_WINDOW, Route, Rule, Verdict};
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::rule::{Action as PbAction, Condition as PbCondition};
 use pesan_grpc::Violations;
 use pesan_grpc::parse::to_timestamp;
 use time::{Duration, OffsetDateTime};
 
-/// The longest that two orders may be apart to be compared.
-const LONGEST_WINDOW: Duration = Duration::days(30);
 /// The longest that a hold may last by itself.
 const LONGEST_HOLD: Duration = Duration::days(366);
 
@@ -166,6 +166,18 @@ fn duration(
         v.add(field, format!("must be 60 to {} whole seconds", longest.whole_seconds()));
     }
     Some(read)
+}
+
+/// What rules would do to an order that is not written: its holds, and the rest of the verdict.
+pub fn preview(holds: &[Hold], verdict: &Verdict) -> pb::RulePreview {
+    let refusal = verdict.rejection.as_ref().map(convert::orders::rejection);
+    let holds = holds.iter().filter(|_| refusal.is_none());
+    pb::RulePreview {
+        holds: holds.map(|one| pb::Hold { id: String::new(), placed_at: None, ..convert::orders::hold(one) }).collect(),
+        refusal,
+        tags: verdict.tags.iter().cloned().collect(),
+        route: verdict.route.as_ref().map(|route| route.name.clone()).unwrap_or_default(),
+    }
 }
 
 /// Rules that somebody writes, each name once.

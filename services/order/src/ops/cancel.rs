@@ -13,7 +13,7 @@ use crate::delivery::ReadyPart;
 use crate::error::Error;
 use crate::line::Line;
 use crate::ops::handover::{self, offer};
-use crate::ops::{Books, answer, claim, whole_order};
+use crate::ops::{Books, answer, at_version, claim, whole_order};
 use crate::order::{Action, Head, Refusal, allows};
 use crate::quantities::Quantities;
 use crate::store;
@@ -103,8 +103,8 @@ impl Canceller {
             // What was asked may have been granted: its answer comes first.
             return Ok(Decision::Ask(asking.clone()));
         }
-        if pending.is_none() && command.expected_version != 0 && command.expected_version != head.version {
-            return Err(Error::VersionMismatch { expected: command.expected_version, actual: head.version });
+        if pending.is_none() {
+            at_version(head.version, command.expected_version)?;
         }
         let mut lines = store::line::of_order(&mut tx, order_id).await?;
         let action = if is_everything(command, &lines) { Action::CancelAll } else { Action::CancelPart };

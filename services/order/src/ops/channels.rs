@@ -4,7 +4,7 @@ use crate::channel::{Channel, Details};
 use crate::convert;
 use crate::error::Error;
 use crate::ops::settings::{self, Part};
-use crate::ops::{Books, answer, claim};
+use crate::ops::{Books, answer, claim, page};
 use crate::store;
 use pesan_api::order::v1 as pb;
 use std::collections::HashMap;
@@ -67,8 +67,5 @@ pub async fn get(books: &Books, code: &str) -> Result<Channel, Error> {
 /// A page of channels, and whether it is the last one.
 pub async fn list(books: &Books, after: Option<&str>, size: i64) -> Result<(Vec<Channel>, bool), Error> {
     let mut conn = books.pool.acquire().await?;
-    let mut page = store::channel::page(&mut conn, after, size + 1).await?;
-    let is_last = page.len() as i64 <= size;
-    page.truncate(usize::try_from(size).unwrap_or(0));
-    Ok((page, is_last))
+    Ok(page(store::channel::page(&mut conn, after, size + 1).await?, size))
 }

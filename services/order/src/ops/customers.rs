@@ -3,7 +3,7 @@
 use crate::convert;
 use crate::customer::{Customer, Details, lock_id};
 use crate::error::Error;
-use crate::ops::Books;
+use crate::ops::{Books, page};
 use crate::store;
 use pesan_feed::NewEvent;
 use std::collections::HashMap;
@@ -61,8 +61,5 @@ pub async fn get(books: &Books, id: Option<Uuid>, external_id: &str) -> Result<C
 /// A page of customers.
 pub async fn list(books: &Books, after: Option<&str>, size: i64) -> Result<(Vec<Customer>, bool), Error> {
     let mut conn = books.pool.acquire().await?;
-    let mut page = store::customer::page(&mut conn, after, size + 1).await?;
-    let is_last = page.len() as i64 <= size;
-    page.truncate(usize::try_from(size).unwrap_or(0));
-    Ok((page, is_last))
+    Ok(page(store::customer::page(&mut conn, after, size + 1).await?, size))
 }

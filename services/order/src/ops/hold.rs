@@ -7,7 +7,7 @@ use crate::convert::orders::{HoldOrder, ReleaseHold};
 use crate::error::Error;
 use crate::hold::HeldOrder;
 use crate::ops::saga::Saga;
-use crate::ops::{Books, answer, claim, whole_order};
+use crate::ops::{Books, answer, claim, page, whole_order};
 use crate::order::{Action, Head, Hold, allows};
 use crate::store;
 use pesan_api::order::v1 as pb;
@@ -44,19 +44,37 @@ pub async fn hold(books: &Books, command: HoldOrder) -> Result<pb::HoldOrderResp
         due_at: command.expires_at,
         ..Hold::new(command.reason, command.note, command.owner, now)
     };
-    head.standing.holds += 1;
-    let fact = pb::OrderHeld { order_id: order_id.to_string(), hold: Some(convert::orders::hold(&hold)) };
-    let event = NewEvent::new(order_id, head.next_version(), &fact, now).of_journey(order_id);
-    let event = event.in_trace(head.traceparent.as_deref());
+    let events = put_on(&mut tx, &mut head, vec![hold], now).await?;
     store::order::write(&mut tx, &[&head]).await?;
-    store::hold::insert(&mut tx, &[(order_id, hold)]).await?;
-    store::job::delete(&mut tx, &[order_id]).await?;
-    pesan_feed::append(&mut tx, &[event]).await?;
+    pesan_feed::append(&mut tx, &events).await?;
     let response = pb::HoldOrderResponse { order: Some(whole_order(&mut tx, order_id).await?) };
     answer(&mut tx, command.request_id, &response).await?;
     tx.commit().await?;
     books.changed([order_id]);
     Ok(response)
+}
+
+/// Puts holds on an order that is not promised yet, and is not settled meanwhile: the facts. Its head is kept in step.
+pub(super) async fn put_on(
+    conn: &mut PgConnection,
+    head: &mut Head,
+    holds: Vec<Hold>,
+    now: OffsetDateTime,
+) -> Result<Vec<NewEvent>, Error> {
+    let order_id = head.order_id;
+    let mut events = Vec::with_capacity(holds.len());
+    for hold in &holds {
+        head.standing.holds += 1;
+        let fact = pb::OrderHeld { order_id: order_id.to_string(), hold: Some(convert::orders::hold(hold)) };
+        let event = NewEvent::new(order_id, head.next_version(), &fact, now).of_journey(order_id);
+        events.push(event.in_trace(head.traceparent.as_deref()));
+    }
+    if holds.is_empty() {
+        return Ok(events);
+    }
+    store::hold::insert(conn, &holds.into_iter().map(|hold| (order_id, hold)).collect::<Vec<_>>()).await?;
+    store::job::delete(conn, &[order_id]).await?;
+    Ok(events)
 }
 
 /// A hold that goes.
@@ -188,8 +206,6 @@ pub async fn release_many(
 /// A page of open holds, oldest first; true where it is the last.
 pub async fn list(books: &Books, command: &ListHolds) -> Result<(Vec<HeldOrder>, bool), Error> {
     let mut conn = books.pool.acquire().await?;
-    let mut page = store::hold::page(&mut conn, &command.filter, command.after, command.size + 1).await?;
-    let is_last = page.len() as i64 <= command.size;
-    page.truncate(usize::try_from(command.size).unwrap_or(0));
-    Ok((page, is_last))
+    let rows = store::hold::page(&mut conn, &command.filter, command.after, command.size + 1).await?;
+    Ok(page(rows, command.size))
 }

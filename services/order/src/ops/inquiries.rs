@@ -7,13 +7,12 @@ use crate::draft::Buyer;
 use crate::error::Error;
 use crate::inquiry::{Details, Filter, Inquiry, Probabilities, StageChange};
 use crate::name::PresalesName;
-use crate::ops::{Books, answer, claim};
+use crate::ops::{Books, answer, at_version, begin, claim, page};
 use crate::store;
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::InquiryStage;
 use pesan_feed::NewEvent;
-use prost::{Message, Name};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -107,60 +106,28 @@ async fn open(
     Ok(inquiry)
 }
 
-/// A change of an inquiry that has begun.
-enum Begun<A> {
-    /// The request was carried out before.
-    Earlier(A),
-    /// The inquiry is locked.
-    Now(Box<(Transaction<'static, Postgres>, Inquiry)>),
-}
-
-async fn begin<Q, A>(
-    books: &Books,
-    name: PresalesName,
-    text: &str,
-    request_id: Uuid,
-    method: &'static str,
-    request: &Q,
-) -> Result<Begun<A>, Error>
-where
-    Q: Message + Name,
-    A: Message + Default,
-{
-    let inquiry_id = find(books, name, text).await?;
-    let mut tx = store::begin(&books.pool).await?;
-    pesan_feed::lock(&mut tx, [inquiry_id]).await?;
-    if let Some(earlier) = claim(&mut tx, request_id, method, request).await? {
-        return Ok(Begun::Earlier(earlier));
-    }
-    let inquiry = store::inquiry::get(&mut tx, inquiry_id).await?;
-    let inquiry = inquiry.ok_or(Error::Broken("an inquiry that was found"))?;
-    Ok(Begun::Now(Box::new((tx, inquiry))))
-}
-
 /// The id of the inquiry with this name.
 pub async fn find(books: &Books, name: PresalesName, text: &str) -> Result<Uuid, Error> {
     let mut conn = books.pool.acquire().await?;
     store::inquiry::id_of(&mut conn, name).await?.ok_or_else(|| Error::InquiryNotFound(text.to_owned()))
 }
 
-fn at_version(inquiry: &Inquiry, expected: i64) -> Result<(), Error> {
-    match expected {
-        0 => Ok(()),
-        expected if expected == inquiry.version => Ok(()),
-        expected => Err(Error::VersionMismatch { expected, actual: inquiry.version }),
-    }
+/// An inquiry that is locked.
+async fn locked(conn: &mut PgConnection, inquiry_id: Uuid) -> Result<Inquiry, Error> {
+    store::inquiry::get(conn, inquiry_id).await?.ok_or(Error::Broken("an inquiry that was found"))
 }
 
 /// Describes an inquiry anew.
 pub async fn update(books: &Books, command: UpdateInquiry) -> Result<pb::UpdateInquiryResponse, Error> {
     let UpdateInquiry { request_id, name, said, request } = command;
     let method = "pesan.order.v1.UpdateInquiryRequest";
-    let (mut tx, mut inquiry) = match begin(books, name, &request.name, request_id, method, &request).await? {
-        Begun::Earlier(earlier) => return Ok(earlier),
-        Begun::Now(begun) => *begun,
+    let inquiry_id = find(books, name, &request.name).await?;
+    let mut tx = match begin(books, inquiry_id, request_id, method, &request).await? {
+        Ok(tx) => tx,
+        Err(earlier) => return Ok(earlier),
     };
-    at_version(&inquiry, request.expected_version)?;
+    let mut inquiry = locked(&mut tx, inquiry_id).await?;
+    at_version(inquiry.version, request.expected_version)?;
     if inquiry.is_closed() {
         return Err(Error::InquiryRefused(crate::inquiry::Refusal::Closed));
     }
@@ -183,11 +150,13 @@ pub async fn update(books: &Books, command: UpdateInquiry) -> Result<pb::UpdateI
 pub async fn advance(books: &Books, command: AdvanceInquiry) -> Result<pb::AdvanceInquiryResponse, Error> {
     let AdvanceInquiry { request_id, name, stage, request } = command;
     let method = "pesan.order.v1.AdvanceInquiryRequest";
-    let (mut tx, mut inquiry) = match begin(books, name, &request.name, request_id, method, &request).await? {
-        Begun::Earlier(earlier) => return Ok(earlier),
-        Begun::Now(begun) => *begun,
+    let inquiry_id = find(books, name, &request.name).await?;
+    let mut tx = match begin(books, inquiry_id, request_id, method, &request).await? {
+        Ok(tx) => tx,
+        Err(earlier) => return Ok(earlier),
     };
-    at_version(&inquiry, request.expected_version)?;
+    let mut inquiry = locked(&mut tx, inquiry_id).await?;
+    at_version(inquiry.version, request.expected_version)?;
     let now = books.clock.now();
     let change = inquiry.advance(stage, now, &request.changed_by, &request.note).map_err(Error::InquiryRefused)?;
     let event = write_move(&mut tx, &mut inquiry, &change).await?;
@@ -229,10 +198,12 @@ pub async fn win(
 pub async fn respond(books: &Books, command: RespondToInquiry) -> Result<pb::RespondToInquiryResponse, Error> {
     let RespondToInquiry { request_id, name, responded_at, request } = command;
     let method = "pesan.order.v1.RespondToInquiryRequest";
-    let (mut tx, mut inquiry) = match begin(books, name, &request.name, request_id, method, &request).await? {
-        Begun::Earlier(earlier) => return Ok(earlier),
-        Begun::Now(begun) => *begun,
+    let inquiry_id = find(books, name, &request.name).await?;
+    let mut tx = match begin(books, inquiry_id, request_id, method, &request).await? {
+        Ok(tx) => tx,
+        Err(earlier) => return Ok(earlier),
     };
+    let mut inquiry = locked(&mut tx, inquiry_id).await?;
     if responded_at < inquiry.opened_at {
         return Err(Error::invalid("responded_at", "must not be before the inquiry was opened"));
     }
@@ -262,12 +233,11 @@ pub async fn get(books: &Books, name: PresalesName, text: &str) -> Result<pb::In
 /// A page of inquiries; the token of the next one where there is one.
 pub async fn list(books: &Books, command: &ListInquiries) -> Result<(Vec<pb::Inquiry>, String), Error> {
     let mut conn = books.pool.acquire().await?;
-    let mut page = store::inquiry::page(&mut conn, &command.filter, command.after, command.size + 1).await?;
-    let has_more = page.len() as i64 > command.size;
-    page.truncate(usize::try_from(command.size).unwrap_or(0));
+    let rows = store::inquiry::page(&mut conn, &command.filter, command.after, command.size + 1).await?;
+    let (rows, is_last) = page(rows, command.size);
     let probabilities = store::inquiry::probabilities(&mut conn).await?;
-    let token = page.last().filter(|_| has_more).map(|last| command.token(last)).unwrap_or_default();
-    let page = page.iter().map(|inquiry| convert::inquiries::inquiry(inquiry, &probabilities, &[], &[]));
+    let token = rows.last().filter(|_| !is_last).map(|last| command.token(last)).unwrap_or_default();
+    let page = rows.iter().map(|inquiry| convert::inquiries::inquiry(inquiry, &probabilities, &[], &[]));
     Ok((page.collect(), token))
 }
 
@@ -290,9 +260,7 @@ pub async fn set_probabilities(
         return Ok(earlier);
     }
     let known = store::inquiry::probabilities(&mut tx).await?;
-    if ![0, known.version].contains(&request.expected_version) {
-        return Err(Error::VersionMismatch { expected: request.expected_version, actual: known.version });
-    }
+    at_version(known.version, request.expected_version)?;
     let next = Probabilities {
         qualification: asked.qualification_percent,
         proposal: asked.proposal_percent,

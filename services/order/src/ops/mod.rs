@@ -14,6 +14,7 @@ pub mod place;
 pub mod prices;
 pub mod promise;
 pub mod proof;
+pub mod purge;
 pub mod quotations;
 pub mod read;
 pub mod ready;
@@ -42,7 +43,7 @@ use pesan_feed::Feed;
 use pesan_grpc::idempotency::{self, Claim, Claimed};
 use pesan_host::Clock;
 use prost::{Message, Name};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 use wakes::Wakes;
 
@@ -109,4 +110,34 @@ async fn answer<A: Message>(conn: &mut PgConnection, request_id: Uuid, answer: &
 async fn whole_order(conn: &mut PgConnection, order_id: Uuid) -> Result<pb::Order, Error> {
     let order = store::read::orders(conn, &[order_id], true).await?.remove(&order_id);
     order.as_ref().map(convert::orders::order).ok_or(Error::Broken("an order that was just written"))
+}
+
+/// A page of rows of which one more than `size` was asked for, and whether it is the last one.
+fn page<T>(mut rows: Vec<T>, size: i64) -> (Vec<T>, bool) {
+    let is_last = rows.len() as i64 <= size;
+    rows.truncate(usize::try_from(size).unwrap_or(0));
+    (rows, is_last)
+}
+
+/// Whether the caller knows the newest version; 0: whatever it is.
+fn at_version(actual: i64, expected: i64) -> Result<(), Error> {
+    if expected == 0 || expected == actual { Ok(()) } else { Err(Error::VersionMismatch { expected, actual }) }
+}
+
+/// Begins a change of something by its id, locked: the transaction, or the answer where the request was carried out before.
+async fn begin<Q, A>(
+    books: &Books,
+    id: Uuid,
+    request_id: Uuid,
+    method: &'static str,
+    request: &Q,
+) -> Result<Result<Transaction<'static, Postgres>, A>, Error>
+where
+    Q: Message + Name,
+    A: Message + Default,
+{
+    let mut tx = store::begin(&books.pool).await?;
+    pesan_feed::lock(&mut tx, [id]).await?;
+    let earlier = claim(&mut tx, request_id, method, request).await?;
+    Ok(earlier.map_or(Ok(tx), Err))
 }

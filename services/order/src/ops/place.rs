@@ -246,7 +246,8 @@ fn is_known(outcome: &Result<Placed, Error>) -> bool {
     !matches!(outcome, Err(Error::Contention))
 }
 
-/// Places orders that come out of another one, in its transaction; their jobs are due at once. Their ids are new.
+/// Places orders that come out of another one, in its transaction; the jobs of those that nothing holds are due at once.
+/// Their ids are new.
 pub async fn split_off(
     conn: &mut PgConnection,
     ready: &[Ready<'_>],
@@ -259,6 +260,7 @@ pub async fn split_off(
     let numbers = store::place::insert_orders(conn, ready, now).await?;
     store::place::insert_lines(conn, ready).await?;
     let mut events = Vec::with_capacity(ready.len());
+    let mut holds = Vec::new();
     for (ready, not_before) in ready.iter().zip(not_before) {
         let draft = ready.draft;
         let number = numbers.get(&draft.order_id).copied().ok_or(Error::Contention)?;
@@ -269,9 +271,17 @@ pub async fn split_off(
         let fact = convert::events::accepted(ready, number, external_id, segment);
         let event = NewEvent::new(draft.order_id, 1, &fact, ready.placed_at).of_journey(draft.order_id);
         events.push(event.in_trace(draft.traceparent.as_deref()));
+        for (version, hold) in (2..).zip(&ready.holds) {
+            let fact = pb::OrderHeld { order_id: draft.order_id.to_string(), hold: Some(convert::orders::hold(hold)) };
+            let event = NewEvent::new(draft.order_id, version, &fact, now).of_journey(draft.order_id);
+            events.push(event.in_trace(draft.traceparent.as_deref()));
+            holds.push((draft.order_id, hold.clone()));
+        }
         store::change::link(conn, draft.order_id, split_from, *not_before).await?;
     }
-    store::job::queue(conn, &ready.iter().map(|ready| ready.draft.order_id).collect::<Vec<_>>(), now).await?;
+    store::hold::insert(conn, &holds).await?;
+    let going_on = ready.iter().filter(|ready| ready.goes_on()).map(|ready| ready.draft.order_id);
+    store::job::queue(conn, &going_on.collect::<Vec<_>>(), now).await?;
     pesan_feed::append(conn, &events).await?;
     Ok(())
 }

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::name::OrderName;
 use crate::ops::ready::{currency_of, customers_of, disagreement, tolerance_of};
 use crate::ops::settings::{self, Part};
-use crate::ops::{Books, answer, claim};
-use crate::price::{Agreed, Circumstances, Disagreement, Entry, PriceList, agree, find};
+use crate::ops::{Books, answer, claim, page};
+use crate::price::{Agreed, Circumstances, Disagreement, Entry, PriceList, Prices, agree, find};
 use crate::store;
 use pesan_api::order::v1 as pb;
 use pesan_money::slice;
@@ -103,19 +103,14 @@ pub async fn get(
     let mut conn = books.pool.acquire().await?;
     let list = store::price::find(&mut conn, &[code]).await?.pop();
     let list = list.ok_or_else(|| Error::PriceListNotFound(code.to_owned()))?;
-    let mut page = store::price::entry_page(&mut conn, code, after, size + 1).await?;
-    let is_last = page.len() as i64 <= size;
-    page.truncate(usize::try_from(size).unwrap_or(0));
-    Ok((list, page, is_last))
+    let (entries, is_last) = page(store::price::entry_page(&mut conn, code, after, size + 1).await?, size);
+    Ok((list, entries, is_last))
 }
 
 /// A page of lists, and whether it is the last one.
 pub async fn list(books: &Books, after: Option<&str>, size: i64) -> Result<(Vec<PriceList>, bool), Error> {
     let mut conn = books.pool.acquire().await?;
-    let mut page = store::price::page(&mut conn, after, size + 1).await?;
-    let is_last = page.len() as i64 <= size;
-    page.truncate(usize::try_from(size).unwrap_or(0));
-    Ok((page, is_last))
+    Ok(page(store::price::page(&mut conn, after, size + 1).await?, size))
 }
 
 /// What a draft would cost, by the same rules as when it is placed.
@@ -137,11 +132,12 @@ pub async fn quote(books: &Books, draft: &Draft) -> Result<pb::QuotePricesRespon
         at: draft.placed_at.unwrap_or(now),
     };
     let lists = settings.prices.lists_for(&order);
-    let agreed = match agree(draft, order.currency, &lists, Some(tolerance_of(channel).unwrap_or(i32::MAX))) {
-        Ok(agreed) => Some(agreed),
-        Err(Disagreement::NoPrice(_)) => None,
-        Err(other) => return Err(disagreement(&other)),
-    };
+    let agreed =
+        match agree(draft, order.currency, Prices::Lists(&lists), Some(tolerance_of(channel).unwrap_or(i32::MAX))) {
+            Ok(agreed) => Some(agreed),
+            Err(Disagreement::NoPrice(_)) => None,
+            Err(other) => return Err(disagreement(&other)),
+        };
     let amount = |amount| money(order.currency, amount);
     let lines = draft.lines.iter().enumerate().map(|(place, asked)| {
         let found = find(&lists, &asked.sku, asked.quantity);

@@ -3,18 +3,21 @@
 //! that the books of both agree also on stock that is held for an order that nobody has placed.
 
 use crate::convert;
-use crate::convert::promise::{PromiseOrder, token_text};
+use crate::convert::promise::{PromiseOrder, ReleasePromise, token_text};
 use crate::draft::{Draft, Ready};
 use crate::error::Error;
 use crate::line::LinePromise;
 use crate::ops::ready::{customers_of, make_ready};
-use crate::ops::{Books, place};
+use crate::ops::verify::foresee;
+use crate::ops::{Books, answer, claim, place};
+use crate::order::Hold;
 use crate::settlement::{Fate, Work};
 use crate::store;
 use crate::store::promise::Kept;
 use pesan_api::inventory::v1 as inventory;
 use pesan_api::inventory::v1::reservation_service_client::ReservationServiceClient;
 use pesan_api::order::v1 as pb;
+use pesan_feed::NewEvent;
 use pesan_grpc::channel::PeerChannel;
 use pesan_grpc::json;
 use pesan_grpc::parse::{from_timestamp, to_timestamp};
@@ -29,11 +32,9 @@ use uuid::Uuid;
 const LIVES: time::Duration = time::Duration::minutes(15);
 /// What is held is not redeemed in the last moments before inventory lets it lapse: at most so long, at most a tenth.
 const MARGIN: time::Duration = time::Duration::seconds(30);
-/// How long a promise is kept after it expired, to answer its request again.
-const MEMORY: time::Duration = time::Duration::DAY;
 /// After so long an answer of inventory does not come any more.
 const LOST: time::Duration = time::Duration::minutes(1);
-/// Between looks for what is old or was never answered, in looks of a worker.
+/// Between looks for what was never answered, in looks of a worker.
 const PAUSES: u32 = 20;
 /// Inventory is asked again where its facts overtook its answer.
 const TRIES: usize = 4;
@@ -63,6 +64,7 @@ impl Promiser {
         };
         let draft = Draft { order_id: kept.order_id, ..command.draft.clone() };
         let ready = self.ready(&draft).await?;
+        let rules = self.foresee(&ready).await?;
         let work = place::work(&ready, 0);
         for _ in 0..TRIES {
             let (held, is_refused) = match command.hold_stock {
@@ -82,6 +84,7 @@ impl Promiser {
                 promise.refused |= is_refused;
                 promise.expires_at = Some(to_timestamp(kept.expires_at));
                 promise.stock_held = kept.held.is_some();
+                promise.rules = Some(rules.clone());
                 if !promise.refused {
                     promise.token = token_text(kept.token);
                 }
@@ -135,6 +138,17 @@ impl Promiser {
         let settings = self.books.settings.current(&mut conn).await?;
         let customers = customers_of(&mut conn, std::slice::from_ref(draft)).await?;
         make_ready(draft, &customers, &settings, self.books.clock.now())
+    }
+
+    /// What would become of it by the rules if it were placed now.
+    async fn foresee(&self, ready: &Ready<'_>) -> Result<pb::RulePreview, Error> {
+        let mut conn = self.books.pool.acquire().await?;
+        let settings = self.books.settings.current(&mut conn).await?;
+        let customers = customers_of(&mut conn, std::slice::from_ref(ready.draft)).await?;
+        let customer = customers.of(&ready.draft.buyer);
+        let verdict = foresee(&mut conn, &settings.rules, ready, customer, self.books.clock.now()).await?;
+        let holds: Vec<Hold> = ready.holds.iter().chain(&verdict.holds).cloned().collect();
+        Ok(convert::rules::preview(&holds, &verdict))
     }
 
     /// Has inventory hold what it can; none, and true, where it refuses all of it for want of stock.
@@ -196,12 +210,41 @@ impl Promiser {
         Ok(Some(kept.answer.as_deref().map(decode).transpose()?.unwrap_or_default()))
     }
 
-    /// Looks what inventory holds for promises whose answer nobody wrote down, and forgets old ones.
+    /// Lets a promise go before it expires; without any effect where that has happened already.
+    pub async fn release(&self, command: &ReleasePromise) -> Result<pb::ReleasePromiseResponse, Error> {
+        let now = self.books.clock.now();
+        let mut tx = store::begin(&self.books.pool).await?;
+        // Which order a token is for never changes; how it stands is asked under the lock.
+        let order_ids = store::promise::orders_of(&mut tx, &[command.token]).await?;
+        let order_id = order_ids.first().copied().ok_or(Error::PromiseNotFound)?;
+        pesan_feed::lock(&mut tx, [order_id]).await?;
+        let method = "pesan.order.v1.ReleasePromiseRequest";
+        if let Some(earlier) = claim(&mut tx, command.request_id, method, &command.request).await? {
+            return Ok(earlier);
+        }
+        let known = store::promise::of_orders(&mut tx, &[order_id]).await?.pop().ok_or(Error::PromiseNotFound)?;
+        if known.redeemed_at.is_some() {
+            return Err(Error::PromiseRedeemed);
+        }
+        let holds_stock = known.held.is_some();
+        let freed = Kept { expires_at: known.expires_at.min(now), held: None, ..known };
+        store::promise::write(&mut tx, &freed).await?;
+        if holds_stock {
+            let fact = pb::PromiseReleased { order_id: order_id.to_string() };
+            pesan_feed::append(&mut tx, &[NewEvent::new(order_id, 1, &fact, now).of_journey(order_id)]).await?;
+        }
+        let response = pb::ReleasePromiseResponse {};
+        answer(&mut tx, command.request_id, &response).await?;
+        tx.commit().await?;
+        self.books.changed([order_id]);
+        Ok(response)
+    }
+
+    /// Looks what inventory holds for promises whose answer nobody wrote down.
     pub async fn tidy(&self) -> Result<(), Error> {
         let now = self.books.clock.now();
         let lost = {
             let mut conn = self.books.pool.acquire().await?;
-            store::promise::forget(&mut conn, now - MEMORY).await?;
             store::promise::unanswered(&mut conn, now, now - LOST).await?
         };
         for order_id in lost {

@@ -6,14 +6,14 @@ use crate::error::Error;
 use crate::inquiry;
 use crate::name::PresalesName;
 use crate::ops::inquiries::{self, customer_of};
-use crate::ops::{Books, answer, claim};
+use crate::ops::{Books, answer, at_version, begin, claim, page};
 use crate::quotation::{Action, At, MOST_REVISIONS, Quotation, Revision, allows};
 use crate::store;
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::QuotationState;
 use pesan_feed::NewEvent;
 use prost::{Message, Name};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -80,51 +80,19 @@ pub async fn create(books: &Books, command: CreateQuotation) -> Result<pb::Creat
     Ok(response)
 }
 
-/// A change of a quotation that has begun.
-enum Begun<A> {
-    /// The request was carried out before.
-    Earlier(A),
-    /// The quotation is locked, at its newest revision, and nobody is accepting it.
-    Now(Box<(Transaction<'static, Postgres>, At)>),
-}
-
-async fn begin<Q, A>(
-    books: &Books,
-    name: PresalesName,
-    text: &str,
-    request_id: Uuid,
-    method: &'static str,
-    request: &Q,
-) -> Result<Begun<A>, Error>
-where
-    Q: Message + Name,
-    A: Message + Default,
-{
-    let quotation_id = find(books, name, text).await?;
-    let mut tx = store::begin(&books.pool).await?;
-    pesan_feed::lock(&mut tx, [quotation_id]).await?;
-    if let Some(earlier) = claim(&mut tx, request_id, method, request).await? {
-        return Ok(Begun::Earlier(earlier));
-    }
-    let at = store::quotation::get(&mut tx, quotation_id, 0).await?;
-    if store::quotation::acceptance_of(&mut tx, quotation_id).await?.is_some() {
-        return Err(Error::AcceptancePending);
-    }
-    Ok(Begun::Now(Box::new((tx, at.ok_or(Error::Broken("a quotation that was found"))?))))
-}
-
 /// The id of the quotation with this name.
 pub async fn find(books: &Books, name: PresalesName, text: &str) -> Result<Uuid, Error> {
     let mut conn = books.pool.acquire().await?;
     store::quotation::id_of(&mut conn, name).await?.ok_or_else(|| Error::QuotationNotFound(text.to_owned()))
 }
 
-fn at_version(quotation: &Quotation, expected: i64) -> Result<(), Error> {
-    match expected {
-        0 => Ok(()),
-        expected if expected == quotation.version => Ok(()),
-        expected => Err(Error::VersionMismatch { expected, actual: quotation.version }),
+/// A quotation that is locked, at its newest revision, and that nobody is accepting.
+async fn locked(conn: &mut PgConnection, quotation_id: Uuid) -> Result<At, Error> {
+    let at = store::quotation::get(&mut *conn, quotation_id, 0).await?;
+    if store::quotation::acceptance_of(conn, quotation_id).await?.is_some() {
+        return Err(Error::AcceptancePending);
     }
+    at.ok_or(Error::Broken("a quotation that was found"))
 }
 
 /// Whether a quotation allows an action now.
@@ -151,12 +119,14 @@ async fn publish<M: Message + Name>(
 pub async fn revise(books: &Books, command: ReviseQuotation) -> Result<pb::ReviseQuotationResponse, Error> {
     let ReviseQuotation { request_id, name, revision, request } = command;
     let method = "pesan.order.v1.ReviseQuotationRequest";
-    let (mut tx, (mut quotation, _)) = match begin(books, name, &request.name, request_id, method, &request).await? {
-        Begun::Earlier(earlier) => return Ok(earlier),
-        Begun::Now(begun) => *begun,
+    let quotation_id = find(books, name, &request.name).await?;
+    let mut tx = match begin(books, quotation_id, request_id, method, &request).await? {
+        Ok(tx) => tx,
+        Err(earlier) => return Ok(earlier),
     };
+    let (mut quotation, _) = locked(&mut tx, quotation_id).await?;
     let now = revision.revised_at;
-    at_version(&quotation, request.expected_version)?;
+    at_version(quotation.version, request.expected_version)?;
     permit(&quotation, Action::Revise, now)?;
     if quotation.revision >= MOST_REVISIONS {
         return Err(Error::invalid("name", "has as many revisions as a quotation can have: create another"));
@@ -180,13 +150,14 @@ pub async fn send(
     request: pb::SendQuotationRequest,
 ) -> Result<pb::SendQuotationResponse, Error> {
     let method = "pesan.order.v1.SendQuotationRequest";
-    let begun = begin(books, decision.name, &decision.text, decision.request_id, method, &request).await?;
-    let (mut tx, mut at) = match begun {
-        Begun::Earlier(earlier) => return Ok(earlier),
-        Begun::Now(begun) => *begun,
+    let quotation_id = find(books, decision.name, &decision.text).await?;
+    let mut tx = match begin(books, quotation_id, decision.request_id, method, &request).await? {
+        Ok(tx) => tx,
+        Err(earlier) => return Ok(earlier),
     };
+    let mut at = locked(&mut tx, quotation_id).await?;
     let now = books.clock.now();
-    at_version(&at.0, decision.expected_version)?;
+    at_version(at.0.version, decision.expected_version)?;
     permit(&at.0, Action::Send, now)?;
     at.0.state = QuotationState::Sent;
     at.0.sent_at = Some(now);
@@ -205,11 +176,12 @@ pub async fn withdraw(
     request: pb::WithdrawQuotationRequest,
 ) -> Result<pb::WithdrawQuotationResponse, Error> {
     let method = "pesan.order.v1.WithdrawQuotationRequest";
-    let begun = begin(books, decision.name, &decision.text, decision.request_id, method, &request).await?;
-    let (mut tx, mut at) = match begun {
-        Begun::Earlier(earlier) => return Ok(earlier),
-        Begun::Now(begun) => *begun,
+    let quotation_id = find(books, decision.name, &decision.text).await?;
+    let mut tx = match begin(books, quotation_id, decision.request_id, method, &request).await? {
+        Ok(tx) => tx,
+        Err(earlier) => return Ok(earlier),
     };
+    let mut at = locked(&mut tx, quotation_id).await?;
     let now = books.clock.now();
     permit(&at.0, Action::Withdraw, now)?;
     at.0.decide(QuotationState::Withdrawn, now, &decision.by, &decision.note);
@@ -229,11 +201,12 @@ pub async fn reject(
     request: pb::RejectQuotationRequest,
 ) -> Result<pb::RejectQuotationResponse, Error> {
     let method = "pesan.order.v1.RejectQuotationRequest";
-    let begun = begin(books, decision.name, &decision.text, decision.request_id, method, &request).await?;
-    let (mut tx, mut at) = match begun {
-        Begun::Earlier(earlier) => return Ok(earlier),
-        Begun::Now(begun) => *begun,
+    let quotation_id = find(books, decision.name, &decision.text).await?;
+    let mut tx = match begin(books, quotation_id, decision.request_id, method, &request).await? {
+        Ok(tx) => tx,
+        Err(earlier) => return Ok(earlier),
     };
+    let mut at = locked(&mut tx, quotation_id).await?;
     let now = books.clock.now();
     permit(&at.0, Action::Reject, now)?;
     at.0.decide(QuotationState::Rejected, now, &decision.by, &decision.note);
@@ -287,9 +260,8 @@ pub async fn list(books: &Books, mut command: ListQuotations) -> Result<(Vec<pb:
     }
     let now = books.clock.now();
     let mut conn = books.pool.acquire().await?;
-    let mut page = store::quotation::page(&mut conn, &command.filter, now, command.after, command.size + 1).await?;
-    let has_more = page.len() as i64 > command.size;
-    page.truncate(usize::try_from(command.size).unwrap_or(0));
-    let token = page.last().filter(|_| has_more).map(|last| command.token(&last.0)).unwrap_or_default();
-    Ok((page.iter().map(|at| convert::quotations::quotation(at, now, false)).collect(), token))
+    let rows = store::quotation::page(&mut conn, &command.filter, now, command.after, command.size + 1).await?;
+    let (rows, is_last) = page(rows, command.size);
+    let token = rows.last().filter(|_| !is_last).map(|last| command.token(&last.0)).unwrap_or_default();
+    Ok((rows.iter().map(|at| convert::quotations::quotation(at, now, false)).collect(), token))
 }

@@ -7,7 +7,7 @@ use crate::draft::{Buyer, Draft, Ready};
 use crate::error::Error;
 use crate::ops::settings::Settings;
 use crate::order::Hold;
-use crate::price::{Agreed, Circumstances, Deviation, Disagreement, agree};
+use crate::price::{Agreed, Circumstances, Deviation, Disagreement, Prices, agree};
 use crate::rule::Verdict;
 use crate::store;
 use pesan_api::order::v1::{FulfilmentPolicy, PaymentMethod, PriceDeviationPolicy, ReservationPolicy};
@@ -96,9 +96,17 @@ pub fn make_ready<'a>(
     let currency = currency_of(draft, channel.currency)?;
     let placed_at = draft.placed_at.unwrap_or(now);
     let segment = customer.map_or("", |customer| &customer.details.segment);
-    let lists = settings.prices.lists_for(&Circumstances { currency, channel: &draft.channel, segment, at: placed_at });
+    let lists;
+    let prices = match draft.promise.as_ref().and_then(|promise| promise.prices.as_deref()) {
+        Some(promised) => Prices::Promised(promised),
+        None => {
+            let order = Circumstances { currency, channel: &draft.channel, segment, at: placed_at };
+            lists = settings.prices.lists_for(&order);
+            Prices::Lists(&lists)
+        }
+    };
     let Agreed { lines, totals, order_discount, deviations } =
-        agree(draft, currency, &lists, tolerance_of(channel)).map_err(|d| disagreement(&d))?;
+        agree(draft, currency, prices, tolerance_of(channel)).map_err(|d| disagreement(&d))?;
     let mut holds = Vec::new();
     if !deviations.is_empty() {
         if channel.price_deviation == PriceDeviationPolicy::Refuse {

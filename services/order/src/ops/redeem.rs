@@ -1,6 +1,6 @@
 //! Placing orders with what was promised to them.
 
-use crate::convert::promise::dates;
+use crate::convert::promise::{dates, promised_prices, without_new_prices};
 use crate::delivery::Dates;
 use crate::draft::{Draft, Ready};
 use crate::error::Error;
@@ -11,6 +11,7 @@ use crate::store::delivery::NewTerms;
 use crate::store::promise::Kept;
 use pesan_api::order::v1 as pb;
 use pesan_grpc::json;
+use pesan_money::Currency;
 use prost::{Message as _, Name as _};
 use sqlx::PgConnection;
 use std::borrow::Cow;
@@ -27,7 +28,7 @@ pub(super) struct Redemption {
     pub refused: HashMap<Uuid, Error>,
 }
 
-/// Finds the promises that drafts redeem; each gets the order id of its own. Costs nothing where none does. Has to come
+/// Finds the promises that drafts redeem; each gets the order id and the prices of its own. Costs nothing where none does. Has to come
 /// first in its transaction: it locks the orders.
 ///
 /// # Errors
@@ -52,7 +53,8 @@ pub(super) async fn redeem<'d>(
     let mut drafts = drafts.to_vec();
     for draft in &mut drafts {
         let Some(promise) = &draft.promise else { continue };
-        match judge(promise.token.and_then(|token| by_token.remove(&token)), &promise.wanted, now) {
+        let kept = judge(promise.token.and_then(|token| by_token.remove(&token)), &promise.wanted, now);
+        match kept.and_then(|kept| take_prices(draft, &kept).map(|()| kept)) {
             Ok(kept) => {
                 draft.order_id = kept.order_id;
                 redemption.promises.insert(kept.order_id, kept);
@@ -74,7 +76,7 @@ fn judge(kept: Option<Kept>, wanted: &[u8], now: OffsetDateTime) -> Result<Kept,
     if kept.expires_at <= now || has_lapsed {
         return Err(Error::PromiseExpired);
     }
-    if kept.wanted != wanted {
+    if kept.wanted != wanted && without_new_prices(wanted, &kept.wanted).as_ref() != Some(&kept.wanted) {
         let name = pb::NewOrder::full_name();
         let mut fields = json::differing_fields(&name, &kept.wanted, wanted);
         if fields.is_empty() {
@@ -83,6 +85,26 @@ fn judge(kept: Option<Kept>, wanted: &[u8], now: OffsetDateTime) -> Result<Kept,
         return Err(Error::PromiseDiffers(fields));
     }
     Ok(kept)
+}
+
+/// Freezes what was promised: what the draft costs, and in which currency.
+fn take_prices(draft: &mut Draft, kept: &Kept) -> Result<(), Error> {
+    let answer = answer_of(Some(kept))?;
+    let currency: Currency = answer.currency_code.parse().map_err(|_| Error::Broken("a stored promise"))?;
+    if draft.currency.is_some_and(|own| own != currency) {
+        return Err(Error::PromiseDiffers(vec!["currency_code".to_owned()]));
+    }
+    (draft.currency, draft.currency_is_given) = (Some(currency), true);
+    if let Some(promise) = &mut draft.promise {
+        promise.prices = Some(promised_prices(&answer));
+    }
+    Ok(())
+}
+
+/// What was told; nothing without a promise.
+fn answer_of(kept: Option<&Kept>) -> Result<pb::OrderPromise, Error> {
+    let answer = kept.and_then(|kept| kept.answer.as_deref()).unwrap_or_default();
+    pb::OrderPromise::decode(answer).map_err(|_| Error::Broken("a stored promise"))
 }
 
 impl Redemption {
@@ -123,8 +145,7 @@ impl Redemption {
 }
 
 fn terms_of<'a>(draft: &'a Draft, kept: Option<&Kept>) -> Result<NewTerms<'a>, Error> {
-    let answer = kept.and_then(|kept| kept.answer.as_deref()).unwrap_or_default();
-    let promise = pb::OrderPromise::decode(answer).map_err(|_| Error::Broken("a stored promise"))?;
+    let promise = answer_of(kept)?;
     let mut lines: Vec<(i32, Dates, Dates)> = promise
         .lines
         .iter()

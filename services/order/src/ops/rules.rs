@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::name::OrderName;
 use crate::ops::ready::{customers_of, make_ready};
 use crate::ops::settings::{Part, changed};
-use crate::ops::verify::compare;
-use crate::ops::{Books, answer, claim};
+use crate::ops::verify::twin_of;
+use crate::ops::{Books, answer, at_version, claim, page};
 use crate::rule::duplicate::{Twin, fingerprint};
 use crate::rule::subject::Subject;
 use crate::rule::{Action, MOST_RULES, Outcome, Rule, Rules, note_of, outcomes};
@@ -39,9 +39,7 @@ pub async fn upsert(books: &Books, command: UpsertRules) -> Result<Vec<pb::Rule>
     for rule in &command.rules {
         let (earlier, expected) = (known.get(&rule.name), rule.version);
         let actual = earlier.map_or(0, |earlier| earlier.version);
-        if expected != 0 && expected != actual {
-            return Err(Error::VersionMismatch { expected, actual });
-        }
+        at_version(actual, expected)?;
         let rule = convert::rules::kept(rule.clone());
         let same = earlier.filter(|earlier| earlier.rule == rule);
         let version = match same {
@@ -116,10 +114,8 @@ pub async fn get(books: &Books, name: &str, version: Option<i64>) -> Result<pb::
 /// A page of rules; true where it is the last.
 pub async fn list(books: &Books, after: Option<(i32, &str)>, size: i64) -> Result<(Vec<pb::Rule>, bool), Error> {
     let mut conn = books.pool.acquire().await?;
-    let mut page = store::rule::page(&mut conn, after, size + 1).await?;
-    let is_last = page.len() as i64 <= size;
-    page.truncate(usize::try_from(size).unwrap_or(0));
-    let shown = page.into_iter().map(|one| convert::rules::shown(one.rule, one.version, one.changed_at));
+    let (rules, is_last) = page(store::rule::page(&mut conn, after, size + 1).await?, size);
+    let shown = rules.into_iter().map(|one| convert::rules::shown(one.rule, one.version, one.changed_at));
     Ok((shown.collect(), is_last))
 }
 
@@ -169,8 +165,7 @@ pub async fn test(
         };
         results.push(match ready {
             Ok(ready) => {
-                let compared: Vec<Compared> = compare(&rules, &ready).into_iter().collect();
-                let twin = store::rule::twins(&mut conn, &compared).await?.remove(&ready.draft.order_id);
+                let twin = twin_of(&mut conn, &rules, &ready).await?;
                 tested(&rules, &Subject::of_ready(&ready, customers.of(&ready.draft.buyer), now), twin)
             }
             Err(error) => pb::TestedOrder { problem: Some(error.into_problem()), outcomes: Vec::new() },

@@ -37,10 +37,28 @@ pub(super) async fn verify<'c>(
 }
 
 /// What to compare an order by; none where no check is on for its channel, or nobody can be compared.
-pub(super) fn compare(rules: &Rules, ready: &Ready<'_>) -> Option<Compared> {
+fn compare(rules: &Rules, ready: &Ready<'_>) -> Option<Compared> {
     let window = rules.duplicate_window(&ready.draft.channel)?;
     let fingerprint = duplicate::of_ready(ready)?;
     Some(Compared { order_id: ready.draft.order_id, fingerprint, placed_at: ready.placed_at, window })
+}
+
+/// What the rules would say about an order that is not written. Changes nothing.
+pub(super) async fn foresee(
+    conn: &mut PgConnection,
+    rules: &Rules,
+    ready: &Ready<'_>,
+    customer: Option<&Customer>,
+    now: OffsetDateTime,
+) -> Result<Verdict, Error> {
+    let twin = twin_of(conn, rules, ready).await?;
+    Ok(rules.verdict(&Subject::of_ready(ready, customer, now), twin))
+}
+
+/// The nearest order there is that is the same as one that is not written.
+pub(super) async fn twin_of(conn: &mut PgConnection, rules: &Rules, ready: &Ready<'_>) -> Result<Option<Twin>, Error> {
+    let compared: Vec<Compared> = compare(rules, ready).into_iter().collect();
+    Ok(store::rule::twins(conn, &compared).await?.remove(&ready.draft.order_id))
 }
 
 /// The nearest other order that is the same, of those before and of those earlier in the batch.

@@ -1,7 +1,7 @@
 //! What an order comes to: prices of lines that give none, discounts of lines and of the order, and given prices measured
 //! by the lists.
 
-use crate::draft::{Discount, Draft, DraftLine, Totals};
+use crate::draft::{Discount, Draft, DraftLine, PromisedPrice, Totals};
 use crate::price::list::{Listed, find};
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;
@@ -103,8 +103,33 @@ pub enum Disagreement {
     Amiss(Option<usize>, Amiss),
 }
 
-/// Prices the lines that give no price from `lists` (those that hold for the order, in their order), measures those that do
-/// if there is a `tolerance` (hundredths of a percent of the lists' price), and spreads the order's discount over the lines
+/// What says what a unit costs.
+#[derive(Clone, Copy, Debug)]
+pub enum Prices<'a> {
+    /// The lists that hold for the order, in their order.
+    Lists(&'a [&'a Listed]),
+    /// What was promised of each line.
+    Promised(&'a [PromisedPrice]),
+}
+
+impl Prices<'_> {
+    /// The price of a unit of a line, and what says so.
+    fn of(&self, place: usize, line: &DraftLine) -> Option<(Decimal, Arc<str>)> {
+        match self {
+            Self::Lists(lists) => {
+                find(lists, &line.sku, line.quantity).map(|found| (found.unit_price, found.list.code.clone()))
+            }
+            Self::Promised(prices) => {
+                let promised = prices.get(place)?;
+                let said_by = promised.price_list.clone().unwrap_or_else(|| "as promised".into());
+                Some((promised.list_price?, said_by))
+            }
+        }
+    }
+}
+
+/// Prices the lines that give no price, measures those that do if there is a `tolerance` (hundredths of a percent of what
+/// `prices` say), and spreads the order's discount over the lines
 /// in proportion to what they come to after their own discounts, exactly.
 ///
 /// # Errors
@@ -112,10 +137,10 @@ pub enum Disagreement {
 pub fn agree<'a>(
     draft: &'a Draft,
     currency: Currency,
-    lists: &[&Listed],
+    prices: Prices<'_>,
     tolerance: Option<i32>,
 ) -> Result<Agreed<'a>, Disagreement> {
-    let is_measured = tolerance.is_some() && !lists.is_empty();
+    let is_measured = tolerance.is_some() && !matches!(prices, Prices::Lists([]));
     let is_complete = draft.lines.iter().all(|line| line.is_priced);
     let whole = |amiss| Disagreement::Amiss(None, amiss);
     if is_complete && !is_measured && draft.order_discount == Discount::None {
@@ -129,20 +154,19 @@ pub fn agree<'a>(
         if line.is_priced && !is_measured {
             continue;
         }
-        let Some(found) = find(lists, &line.sku, line.quantity) else {
+        let Some((unit_price, said_by)) = prices.of(place, line) else {
             if !line.is_priced {
                 without.push(place);
             }
             continue; // nothing to measure a given price by
         };
-        line.list_price = Some(found.unit_price);
+        line.list_price = Some(unit_price);
         if !line.is_priced {
-            line.unit_price = found.unit_price;
-            line.price_list = Some(found.list.code.clone());
+            line.unit_price = unit_price;
+            line.price_list = Some(said_by);
             complete_line(currency, line).map_err(|amiss| Disagreement::Amiss(Some(place), amiss))?;
-        } else if tolerance.is_some_and(|tolerance| deviates(line.unit_price, found.unit_price, tolerance)) {
-            let (given, listed, list) = (line.unit_price, found.unit_price, found.list.code.clone());
-            deviations.push(Deviation { place, given, listed, list });
+        } else if tolerance.is_some_and(|tolerance| deviates(line.unit_price, unit_price, tolerance)) {
+            deviations.push(Deviation { place, given: line.unit_price, listed: unit_price, list: said_by });
         }
     }
     if !without.is_empty() {
@@ -256,7 +280,7 @@ mod tests {
             Discount::None,
         );
         let list = list();
-        let agreed = agree(&asked, eur(), &[&list], None).unwrap();
+        let agreed = agree(&asked, eur(), Prices::Lists(&[&list]), None).unwrap();
         let amounts: Vec<_> =
             agreed.lines.iter().map(|l| (l.line_total, l.discount, l.price_list.as_deref())).collect();
         let expected =
@@ -264,9 +288,9 @@ mod tests {
         assert_eq!(amounts, expected);
         assert_eq!(agreed.lines[2].list_price, None, "a given price is not measured unless asked");
         assert_eq!((agreed.totals.gross, agreed.totals.discount), (dec!(26), dec!(2.60)));
-        assert_eq!(agree(&asked, eur(), &[], None).unwrap_err(), Disagreement::NoPrice(vec![0, 1]));
+        assert_eq!(agree(&asked, eur(), Prices::Lists(&[]), None).unwrap_err(), Disagreement::NoPrice(vec![0, 1]));
         let too_much = draft(vec![line("CUP", 1, None, Discount::Amount(dec!(0.34)))], Discount::None);
-        let refused = agree(&too_much, eur(), &[&list], None).unwrap_err();
+        let refused = agree(&too_much, eur(), Prices::Lists(&[&list]), None).unwrap_err();
         assert_eq!(refused, Disagreement::Amiss(Some(0), Amiss::DiscountTooLarge(dec!(0.33))));
     }
 
@@ -284,13 +308,13 @@ mod tests {
             (dec!(20.01), 10_000, true),
         ] {
             let asked = draft(vec![line("TEA", 1, Some(given), Discount::None)], Discount::None);
-            let agreed = agree(&asked, eur(), &[&list], Some(tolerance)).unwrap();
+            let agreed = agree(&asked, eur(), Prices::Lists(&[&list]), Some(tolerance)).unwrap();
             assert_eq!(!agreed.deviations.is_empty(), is_deviation, "{given} {tolerance}");
             assert_eq!(agreed.lines[0].list_price, Some(dec!(10)));
             assert_eq!(agreed.lines[0].price_list, None, "the price stays the given one");
         }
         let unlisted = draft(vec![line("POT", 1, Some(dec!(3)), Discount::None)], Discount::None);
-        assert!(agree(&unlisted, eur(), &[&list], Some(0)).unwrap().deviations.is_empty());
+        assert!(agree(&unlisted, eur(), Prices::Lists(&[&list]), Some(0)).unwrap().deviations.is_empty());
     }
 
     #[test]
@@ -298,10 +322,10 @@ mod tests {
         let half = Discount::BasisPoints(5_000);
         let lines = vec![line("A", 1, Some(dec!(10)), half), line("B", 1, Some(dec!(5)), Discount::None)];
         let all = draft(lines.clone(), Discount::Amount(dec!(10)));
-        let agreed = agree(&all, eur(), &[], None).unwrap();
+        let agreed = agree(&all, eur(), Prices::Lists(&[]), None).unwrap();
         assert_eq!((agreed.order_discount, agreed.totals.discount), (dec!(10), dec!(15)));
         let more = draft(lines, Discount::Amount(dec!(10.01)));
-        let refused = agree(&more, eur(), &[], None).unwrap_err();
+        let refused = agree(&more, eur(), Prices::Lists(&[]), None).unwrap_err();
         assert_eq!(refused, Disagreement::Amiss(None, Amiss::OrderDiscountTooLarge(dec!(10))));
     }
 
@@ -327,7 +351,7 @@ mod tests {
             };
             let before: Decimal = lines.iter().map(|line| line.discount).sum();
             let asked = draft(lines, asked);
-            let agreed = agree(&asked, eur(), &[], None).unwrap();
+            let agreed = agree(&asked, eur(), Prices::Lists(&[]), None).unwrap();
             let parts: Decimal = agreed.lines.iter().map(|line| line.order_discount).sum();
             prop_assert_eq!(parts, agreed.order_discount);
             prop_assert_eq!(agreed.totals.discount, before + parts);

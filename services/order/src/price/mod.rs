@@ -3,5 +3,5 @@
 mod agree;
 mod list;
 
-pub use agree::{Agreed, Amiss, Deviation, Disagreement, agree, complete_line, totals};
+pub use agree::{Agreed, Amiss, Deviation, Disagreement, Prices, agree, complete_line, totals};
 pub use list::{Circumstances, Entry, Found, Listed, PriceBook, PriceList, Table, Terms, Verdict, find};

@@ -4,9 +4,10 @@ use crate::convert;
 use crate::error::Error;
 use crate::ops;
 use crate::ops::Books;
+use crate::rpc::{next_token, page_after};
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::channel_service_server::ChannelService;
-use pesan_grpc::{Violations, page, run};
+use pesan_grpc::{Violations, run};
 use std::collections::HashSet;
 use tonic::{Request, Response, Status};
 
@@ -64,16 +65,9 @@ impl ChannelService for Channels {
         request: Request<pb::ListChannelsRequest>,
     ) -> Result<Response<pb::ListChannelsResponse>, Status> {
         let request = request.into_inner();
-        let mut v = Violations::new();
-        let size = page::size(&mut v, request.page_size);
-        let after = page::key(&mut v, &request.page_token, 1);
-        v.into_result(()).map_err(Error::from)?;
-        let after = after.as_ref().and_then(|key| key.first()).map(String::as_str);
-        let (channels, is_last) = ops::channels::list(&self.books, after, size).await?;
-        let next_page_token = match channels.last() {
-            Some(last) if !is_last => page::token(&[&last.code]),
-            _ => String::new(),
-        };
+        let (size, after) = page_after(request.page_size, &request.page_token)?;
+        let (channels, is_last) = ops::channels::list(&self.books, after.as_deref(), size).await?;
+        let next_page_token = next_token(channels.last().map(|last| last.code.as_str()), is_last);
         let channels = channels.into_iter().map(convert::channels::channel).collect();
         Ok(Response::new(pb::ListChannelsResponse { channels, next_page_token }))
     }

@@ -4,10 +4,11 @@ use crate::convert;
 use crate::error::Error;
 use crate::ops;
 use crate::ops::Books;
+use crate::rpc::{next_token, page_after};
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::customer_service_server::CustomerService;
 use pesan_api::order::v1::upsert_customer_result::Outcome;
-use pesan_grpc::{Violations, page, run};
+use pesan_grpc::{Violations, run};
 use tonic::{Request, Response, Status};
 
 /// Most customers of a call.
@@ -71,16 +72,9 @@ impl CustomerService for Customers {
         request: Request<pb::ListCustomersRequest>,
     ) -> Result<Response<pb::ListCustomersResponse>, Status> {
         let request = request.into_inner();
-        let mut v = Violations::new();
-        let size = page::size(&mut v, request.page_size);
-        let after = page::key(&mut v, &request.page_token, 1);
-        v.into_result(()).map_err(Error::from)?;
-        let after = after.as_ref().and_then(|key| key.first()).map(String::as_str);
-        let (customers, is_last) = ops::customers::list(&self.books, after, size).await?;
-        let next_page_token = match customers.last() {
-            Some(last) if !is_last => page::token(&[&last.details.external_id]),
-            _ => String::new(),
-        };
+        let (size, after) = page_after(request.page_size, &request.page_token)?;
+        let (customers, is_last) = ops::customers::list(&self.books, after.as_deref(), size).await?;
+        let next_page_token = next_token(customers.last().map(|last| last.details.external_id.as_str()), is_last);
         let customers = customers.into_iter().map(convert::customers::customer).collect();
         Ok(Response::new(pb::ListCustomersResponse { customers, next_page_token }))
     }

@@ -6,6 +6,7 @@ use crate::convert::place::draft;
 use crate::error::Error;
 use crate::ops;
 use crate::ops::Books;
+use crate::rpc::{next_token, page_after};
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::price_service_server::PriceService;
 use pesan_api::r#type::v1::Address;
@@ -66,16 +67,9 @@ impl PriceService for Prices {
         request: Request<pb::ListPriceListsRequest>,
     ) -> Result<Response<pb::ListPriceListsResponse>, Status> {
         let request = request.into_inner();
-        let mut v = Violations::new();
-        let size = page::size(&mut v, request.page_size);
-        let after = page::key(&mut v, &request.page_token, 1);
-        v.into_result(()).map_err(Error::from)?;
-        let after = after.as_ref().and_then(|key| key.first()).map(String::as_str);
-        let (lists, is_last) = ops::prices::list(&self.books, after, size).await?;
-        let next_page_token = match lists.last() {
-            Some(last) if !is_last => page::token(&[&last.code]),
-            _ => String::new(),
-        };
+        let (size, after) = page_after(request.page_size, &request.page_token)?;
+        let (lists, is_last) = ops::prices::list(&self.books, after.as_deref(), size).await?;
+        let next_page_token = next_token(lists.last().map(|last| &*last.code), is_last);
         let price_lists = lists.iter().map(|list| convert::prices::list(list, &[])).collect();
         Ok(Response::new(pb::ListPriceListsResponse { price_lists, next_page_token }))
     }

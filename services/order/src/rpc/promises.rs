@@ -1,6 +1,6 @@
 //! PromiseService.
 
-use crate::convert::promise::PromiseOrder;
+use crate::convert::promise::{PromiseOrder, ReleasePromise};
 use crate::ops::promise::Promiser;
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::promise_service_server::PromiseService;
@@ -29,5 +29,14 @@ impl PromiseService for Promises {
             Ok(Response::new(pb::PromiseOrderResponse { promise }))
         })
         .await
+    }
+
+    async fn release_promise(
+        &self,
+        request: Request<pb::ReleasePromiseRequest>,
+    ) -> Result<Response<pb::ReleasePromiseResponse>, Status> {
+        let promiser = self.promiser.clone();
+        let command = ReleasePromise::try_from(request.into_inner())?;
+        run::to_end(async move { Ok(Response::new(promiser.release(&command).await?)) }).await
     }
 }

@@ -22,6 +22,8 @@ pub const MOST_RULES: usize = 200;
 pub const MOST_TAGS: usize = 50;
 /// Most holds of an order.
 pub const MOST_HOLDS: usize = 100;
+/// The longest that two orders may be apart to be compared. What is older is forgotten.
+pub const LONGEST_WINDOW: Duration = Duration::days(30);
 /// The reason of a hold for a rule that could not be evaluated.
 pub const RULE_FAILED: &str = "RULE_FAILED";
 /// How often a hold's rule is asked whether it can go, if nothing else gives cause.
@@ -128,6 +130,14 @@ impl Verdict {
     /// The order goes on as it came.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Its holds; where it refuses what cannot be refused any more, one for that.
+    pub fn into_holds(self, now: OffsetDateTime) -> Vec<Hold> {
+        match self.rejection {
+            Some(rejection) => vec![Hold::new(rejection.reason, rejection.message, "", now)],
+            None => self.holds,
+        }
     }
 }
 
@@ -249,16 +259,35 @@ impl Rules {
 
     /// What they come to for an order; `twin` is another one that is the same, if there is any.
     pub fn verdict(&self, subject: &Subject<'_>, twin: Option<Twin>) -> Verdict {
-        let mut verdict = Verdict::default();
-        for (rule, outcome) in outcomes(self.for_channel(subject.channel), subject, twin) {
+        Verdict::of(outcomes(self.for_channel(subject.channel), subject, twin), subject.now)
+    }
+
+    /// What holds or refuses an order that is changed from `before` to `after`. Whatever asks for more is looked at as a
+    /// new order is; where only something is taken away, a rule that applied before has been decided about. It is not
+    /// compared with other orders again, and goes the way it went.
+    pub fn verdict_of_change(&self, before: &Subject<'_>, after: &Subject<'_>) -> Verdict {
+        let mut found = outcomes(self.for_channel(after.channel), after, None);
+        if after.is_within(before) {
+            let earlier = outcomes(self.for_channel(after.channel), before, None);
+            let is_new = earlier.iter().map(|(_, outcome)| *outcome == Outcome::Passed);
+            found = found.into_iter().zip(is_new).filter_map(|(one, is_new)| is_new.then_some(one)).collect();
+        }
+        Verdict { tags: BTreeSet::new(), route: None, ..Verdict::of(found, after.now) }
+    }
+}
+
+impl Verdict {
+    fn of(outcomes: Vec<(&Rule, Outcome)>, now: OffsetDateTime) -> Self {
+        let mut verdict = Self::default();
+        for (rule, outcome) in outcomes {
             match (outcome, &rule.action) {
                 (Outcome::Passed, _) => {}
                 (Outcome::Failed(why), _) => {
                     let note = note_of(&format!("rule {}", rule.name), &why);
-                    let hold = Hold { rule: Some(rule.name.clone()), ..Hold::new(RULE_FAILED, note, "", subject.now) };
+                    let hold = Hold { rule: Some(rule.name.clone()), ..Hold::new(RULE_FAILED, note, "", now) };
                     verdict.holds.push(hold);
                 }
-                (Outcome::Fired(found), Action::Hold { .. }) => verdict.holds.extend(rule.hold(&found, subject.now)),
+                (Outcome::Fired(found), Action::Hold { .. }) => verdict.holds.extend(rule.hold(&found, now)),
                 (Outcome::Fired(_), Action::Tag(tags)) => {
                     for tag in tags {
                         if verdict.tags.len() < MOST_TAGS {

@@ -171,6 +171,12 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// True where it asks for nothing more than the other: no more units, no higher total, nowhere else.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let total = |subject: &Self| subject.gross - subject.discount + subject.tax;
+        self.units <= other.units && total(self) <= total(other) && self.ship_to == other.ship_to
+    }
+
     /// The variables of expressions; `lines` only where some expression reads it.
     pub fn context(&self, with_lines: bool) -> Context<'static, 'static> {
         let mut context = expression::context();

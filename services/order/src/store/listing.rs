@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::filter::{Condition, Field, Key, Listing, Place, Relation, Sort, SortField, Test, Value};
 use crate::order::Filter;
 use crate::store::small;
+use pesan_api::order::v1::OrderState;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _, Transaction};
 
@@ -19,19 +20,28 @@ pub async fn page(
     after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Place>, Error> {
-    let mut query = QueryBuilder::new("select o.order_id");
+    let mut query = QueryBuilder::new("");
+    push_page(&mut query, listing, after, limit);
+    let rows = query.build().fetch_all(conn).await?;
+    rows.iter().map(|row| place(row, &listing.sorts)).collect()
+}
+
+/// The statement of [`page`].
+pub fn push_page(query: &mut QueryBuilder<Postgres>, listing: &Listing, after: Option<&Place>, limit: i64) {
+    query.push("select o.order_id");
     for sort in &listing.sorts {
         query.push(", ").push(sort_column(sort.field));
     }
     query.push(" from orders o where true");
-    push_filter(&mut query, &listing.filter);
+    push_open(query, listing);
+    push_filter(query, &listing.filter);
     if let Some(condition) = &listing.condition {
         query.push(" and ");
-        push_condition(&mut query, condition);
+        push_condition(query, condition);
     }
     if let Some(place) = after {
         query.push(" and ");
-        push_after(&mut query, &listing.sorts, place);
+        push_after(query, &listing.sorts, place);
     }
     query.push(" order by ");
     for sort in &listing.sorts {
@@ -39,8 +49,6 @@ pub async fn page(
     }
     query.push("o.order_id").push(listing.sorts.last().map_or("", direction));
     query.push(" limit ").push_bind(limit);
-    let rows = query.build().fetch_all(conn).await?;
-    rows.iter().map(|row| place(row, &listing.sorts)).collect()
 }
 
 fn place(row: &PgRow, sorts: &[Sort]) -> Result<Place, Error> {
@@ -115,6 +123,47 @@ fn push_after(query: &mut QueryBuilder<Postgres>, sorts: &[Sort], place: &Place)
         query.push(" and ");
     }
     query.push("o.order_id").push(beyond(is_down)).push_bind(place.order_id).push(")");
+}
+
+/// What the states that are asked for come to in `open_state`, in words of the partial indexes: bound values would not be
+/// seen to fit them.
+fn push_open(query: &mut QueryBuilder<Postgres>, listing: &Listing) {
+    let states = match &listing.condition {
+        _ if !listing.filter.states.is_empty() => listing.filter.states.clone(),
+        Some(condition) => states(condition).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let is_open = |state: &OrderState| {
+        matches!(
+            state,
+            OrderState::Accepted
+                | OrderState::Confirmed
+                | OrderState::Backordered
+                | OrderState::OnHold
+                | OrderState::PartiallyShipped
+        )
+    };
+    if states.is_empty() || !states.iter().all(is_open) {
+        return;
+    }
+    query.push(match states.as_slice() {
+        [OrderState::Backordered] => " and o.open_state = 3",
+        [OrderState::OnHold] => " and o.open_state = 4",
+        [OrderState::PartiallyShipped] => " and o.open_state = 7",
+        _ => " and o.open_state is not null",
+    });
+}
+
+/// The only states that orders can have that meet a condition; none: any.
+fn states(condition: &Condition) -> Option<Vec<OrderState>> {
+    match condition {
+        Condition::Is(Test { field: Field::State, relation: Relation::Equal(Value::State(state)) }) => {
+            Some(vec![*state])
+        }
+        Condition::And(parts) => parts.iter().find_map(states),
+        Condition::Or(parts) => Some(parts.iter().map(states).collect::<Option<Vec<_>>>()?.concat()),
+        Condition::Is(_) | Condition::IsNot(_) => None,
+    }
 }
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {

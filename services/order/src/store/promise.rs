@@ -137,15 +137,19 @@ pub async fn unanswered(
     .await?)
 }
 
-/// Forgets promises that expired before `before` and hold nothing; how many.
+/// Most that are forgotten at once.
+pub const MOST: u64 = 1_000;
+
+/// Forgets promises that expired before `before` and hold nothing, the oldest; how many.
 pub async fn forget(conn: &mut PgConnection, before: OffsetDateTime) -> Result<u64, Error> {
     let done = sqlx::query(
         "delete from promise
           where order_id in (select order_id from promise
                               where expires_at < $1 and (held is null or redeemed_at is not null)
-                              order by expires_at limit 1000)",
+                              order by expires_at limit $2)",
     )
     .bind(before)
+    .bind(MOST as i64)
     .execute(conn)
     .await?;
     Ok(done.rows_affected())

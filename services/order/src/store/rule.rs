@@ -167,6 +167,22 @@ pub async fn remember(conn: &mut PgConnection, compared: &[Compared]) -> Result<
     Ok(())
 }
 
+/// Most that are forgotten at once.
+pub const MOST: u64 = 10_000;
+
+/// Forgets what orders placed before `before` are compared by, the oldest; how many.
+pub async fn forget(conn: &mut PgConnection, before: OffsetDateTime) -> Result<u64, Error> {
+    let done = sqlx::query(
+        "delete from order_fingerprint
+          where order_id in (select order_id from order_fingerprint where placed_at < $1 order by placed_at limit $2)",
+    )
+    .bind(before)
+    .bind(MOST as i64)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Writes what rules did to orders that were just inserted.
 pub async fn apply(conn: &mut PgConnection, judged: &[&Ready<'_>]) -> Result<(), Error> {
     if judged.is_empty() {

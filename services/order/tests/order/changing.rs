@@ -12,23 +12,23 @@ use sqlx::PgPool;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-fn add(sku: &str, quantity: i64) -> Kind {
+pub fn add(sku: &str, quantity: i64) -> Kind {
     Kind::AddLine(AddLine { line: Some(line(sku, quantity)) })
 }
 
-fn quantity(line_no: i32, quantity: i64) -> Kind {
+pub fn quantity(line_no: i32, quantity: i64) -> Kind {
     Kind::SetQuantity(SetQuantity { line_no, quantity })
 }
 
-fn price(line_no: i32, cents: i64) -> Kind {
+pub fn price(line_no: i32, cents: i64) -> Kind {
     Kind::SetPrice(SetPrice { line_no, unit_price: Some(eur(cents)), ..Default::default() })
 }
 
-fn elsewhere() -> Address {
+pub fn elsewhere() -> Address {
     Address { recipient: "Siti".into(), country: "SG".into(), ..Default::default() }
 }
 
-fn address() -> Kind {
+pub fn address() -> Kind {
     Kind::SetAddress(SetAddress { ship_to: Some(elsewhere()) })
 }
 
@@ -38,7 +38,7 @@ pub async fn plan(suite: &Suite, name: &str, changes: Vec<Kind>) -> Result<Chang
     Ok(suite.changes.clone().plan_change(request).await?.into_inner().plan.unwrap())
 }
 
-fn commit_of(plan: &ChangePlan) -> CommitChangeRequest {
+pub fn commit_of(plan: &ChangePlan) -> CommitChangeRequest {
     CommitChangeRequest {
         request_id: Uuid::now_v7().to_string(),
         plan_id: plan.id.clone(),
@@ -47,7 +47,7 @@ fn commit_of(plan: &ChangePlan) -> CommitChangeRequest {
     }
 }
 
-async fn commit(suite: &Suite, request: CommitChangeRequest) -> Result<CommitChangeResponse, Status> {
+pub async fn commit(suite: &Suite, request: CommitChangeRequest) -> Result<CommitChangeResponse, Status> {
     Ok(suite.changes.clone().commit_change(request).await?.into_inner())
 }
 
@@ -59,7 +59,7 @@ pub async fn change(suite: &Suite, name: &str, changes: Vec<Kind>) -> Order {
 }
 
 /// An order of 4 TEA at 1.25 that is accepted and cannot be promised yet.
-async fn accepted(suite: &Suite) -> Order {
+pub async fn accepted(suite: &Suite) -> Order {
     *suite.peers.inventory.is_down.lock().unwrap() = true;
     let place = PlaceOrderRequest { order: Some(order(&[("TEA", 4), ("CUP", 2)])), wait: PlaceWait::Durable.into() };
     suite.orders.clone().place_order(place).await.unwrap().into_inner().order.unwrap()

@@ -3,6 +3,7 @@
 
 mod cancelling;
 mod changing;
+mod changing_rules;
 mod channels;
 mod customers;
 mod exchanges;
@@ -12,9 +13,11 @@ mod holding;
 mod holds;
 mod importing;
 mod inquiries;
+mod listing;
 mod peers;
 mod placing;
 mod prices;
+mod promised_terms;
 mod promising;
 mod proving;
 mod quotations;

@@ -9,15 +9,15 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-fn entry(sku: &str, min_quantity: i64, cents: i64) -> PriceEntry {
+pub fn entry(sku: &str, min_quantity: i64, cents: i64) -> PriceEntry {
     PriceEntry { sku: sku.into(), min_quantity, unit_price: Some(eur(cents)) }
 }
 
-fn list(code: &str, entries: Vec<PriceEntry>) -> PriceList {
+pub fn list(code: &str, entries: Vec<PriceEntry>) -> PriceList {
     PriceList { code: code.into(), currency_code: "EUR".into(), rank: 10, entries, ..PriceList::default() }
 }
 
-async fn publish(suite: &Suite, price_lists: Vec<PriceList>) -> Vec<PriceList> {
+pub async fn publish(suite: &Suite, price_lists: Vec<PriceList>) -> Vec<PriceList> {
     let request = UpsertPriceListsRequest { price_lists, ..UpsertPriceListsRequest::default() };
     suite.prices.clone().upsert_price_lists(request).await.unwrap().into_inner().price_lists
 }
@@ -30,12 +30,12 @@ async fn with_lists(pool: PgPool) -> Suite {
     suite
 }
 
-fn unpriced(mut order: NewOrder) -> NewOrder {
+pub fn unpriced(mut order: NewOrder) -> NewOrder {
     order.lines.iter_mut().for_each(|line| line.unit_price = None);
     order
 }
 
-fn cents(money: &Option<Money>) -> i64 {
+pub fn cents(money: &Option<Money>) -> i64 {
     let money = money.as_ref().unwrap();
     money.units * 100 + i64::from(money.nanos) / 10_000_000
 }

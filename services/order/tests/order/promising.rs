@@ -11,30 +11,30 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-fn asks(order: &NewOrder, hold_stock: bool) -> PromiseOrderRequest {
+pub fn asks(order: &NewOrder, hold_stock: bool) -> PromiseOrderRequest {
     PromiseOrderRequest { request_id: Uuid::now_v7().to_string(), order: Some(order.clone()), hold_stock }
 }
 
-async fn ask(suite: &Suite, request: PromiseOrderRequest) -> Result<OrderPromise, Status> {
+pub async fn ask(suite: &Suite, request: PromiseOrderRequest) -> Result<OrderPromise, Status> {
     Ok(suite.promises.clone().promise_order(request).await?.into_inner().promise.unwrap())
 }
 
-async fn try_place(suite: &Suite, new: &NewOrder) -> Result<PlaceOrderResponse, Status> {
+pub async fn try_place(suite: &Suite, new: &NewOrder) -> Result<PlaceOrderResponse, Status> {
     let request = PlaceOrderRequest { order: Some(new.clone()), wait: PlaceWait::Settled.into() };
     Ok(suite.orders.clone().place_order(request).await?.into_inner())
 }
 
 /// The order with a promise, under a request id of its own.
-fn redeeming(new: &NewOrder, promise: &OrderPromise) -> NewOrder {
+pub fn redeeming(new: &NewOrder, promise: &OrderPromise) -> NewOrder {
     NewOrder { request_id: Uuid::now_v7().to_string(), promise_token: promise.token.clone(), ..new.clone() }
 }
 
-fn stock(suite: &Suite, sku: &str, quantity: i64) {
+pub fn stock(suite: &Suite, sku: &str, quantity: i64) {
     suite.peers.inventory.stock.lock().unwrap().insert(sku.into(), quantity);
 }
 
 /// What is told of one subject that is not an order yet: (reserved, backordered) of line 1.
-async fn told(suite: &Suite) -> Vec<(i64, i64)> {
+pub async fn told(suite: &Suite) -> Vec<(i64, i64)> {
     let (measures, all) = digests(suite, vec![]).await;
     all.iter().map(|d| (value(&measures, d, 1, "reserved"), value(&measures, d, 1, "backordered"))).collect()
 }

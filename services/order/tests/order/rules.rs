@@ -1,11 +1,13 @@
 //! Rules and checks that new orders are verified by.
 
-use crate::suite::{Suite, line, order, order_of, reason, start, start_with};
+use crate::suite::{LONG, Suite, line, order, order_of, reason, start, start_at, start_with};
 use pesan_api::order::v1::rule::{Action, Condition};
 use pesan_api::order::v1::rule_service_client::RuleServiceClient;
 use pesan_api::order::v1::*;
 use pesan_api::r#type::v1::Address;
+use pesan_host::Clock;
 use sqlx::PgPool;
+use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -29,7 +31,7 @@ pub fn hold(reason: &str) -> Action {
     Action::Hold(HoldAction { reason: reason.into(), owner: "Ani".into(), ..Default::default() })
 }
 
-fn refuse(reason: &str) -> Action {
+pub fn refuse(reason: &str) -> Action {
     Action::Refuse(RefuseAction { reason: reason.into(), message: "we do not sell this".into() })
 }
 
@@ -326,4 +328,33 @@ async fn rules_can_be_tried_out(pool: PgPool) {
     assert_eq!(suite.facts().await.len(), facts, "nothing was written");
     let unknown = TestRulesRequest { names: vec!["SO-999999".into()], ..ask };
     assert_eq!(reason(&rules(&suite).test_rules(unknown).await.unwrap_err()), "ORDER_NOT_FOUND");
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_orders_are_compared_by_is_forgotten_after_the_longest_window(pool: PgPool) {
+    let clock = Clock::manual(Clock::System.now());
+    let suite = start_at(pool, crate::peers::start().await, clock.clone()).await;
+    switch_on(&suite, "duplicate-order-check", "web").await;
+    let remembered = async || -> Vec<i32> {
+        sqlx::query_scalar("select o.line_count from order_fingerprint f join orders o using (order_id) order by 1")
+            .fetch_all(&suite.pool)
+            .await
+            .unwrap()
+    };
+    let customer = suite.customer("C1").await;
+    suite.place(order_of(&customer, &[("TEA", 2)])).await;
+    clock.advance(Duration::from_secs(29 * 24 * 3600));
+    suite.place(order_of(&customer, &[("TEA", 2), ("CUP", 1)])).await;
+    assert_eq!(remembered().await, [1, 2]);
+    clock.advance(Duration::from_secs(24 * 3600 + 1));
+    let wait = async {
+        while remembered().await != [2] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.unwrap();
+    let twin = suite.place(order_of(&customer, &[("TEA", 2), ("CUP", 1)])).await;
+    assert_eq!(twin.state(), OrderState::Confirmed, "it is more than a day apart");
+    assert_eq!(remembered().await, [2, 2]);
+    suite.assert_proven().await;
 }

@@ -1,6 +1,6 @@
 //! Wishes, orders that ship complete, dates and blocks: what is handed to fulfilment, and when.
 
-use crate::changing::change;
+use crate::changing::{change, plan};
 use crate::peers::{FakeInventory, HALL, day};
 use crate::proving::{broken, digests, value};
 use crate::suite::{Suite, order, parts, reason, start, start_at};
@@ -13,15 +13,15 @@ use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
-fn with(delivery: NewDelivery, lines: &[(&str, i64)]) -> NewOrder {
+pub fn with(delivery: NewDelivery, lines: &[(&str, i64)]) -> NewOrder {
     NewOrder { delivery: Some(delivery), ..order(lines) }
 }
 
-fn complete() -> NewDelivery {
+pub fn complete() -> NewDelivery {
     NewDelivery { mode: DeliveryMode::ShipComplete.into(), ..Default::default() }
 }
 
-fn blocked() -> NewDelivery {
+pub fn blocked() -> NewDelivery {
     NewDelivery { block: "CUSTOMER_MOVES".into(), ..Default::default() }
 }
 
@@ -41,7 +41,7 @@ async fn given(suite: &Suite, placed: &Order) -> Vec<(i32, String, i64)> {
     ready.allocations.into_iter().map(|a| (a.line_no, a.sku, a.quantity)).collect()
 }
 
-fn withheld(order: &Order) -> i64 {
+pub fn withheld(order: &Order) -> i64 {
     order.delivery.as_ref().map_or(0, |delivery| delivery.withheld)
 }
 
@@ -247,4 +247,72 @@ async fn what_is_kept_back_for_no_reason_is_found(pool: PgPool) {
         sqlx::raw_sql(undo).execute(&suite.pool).await.unwrap();
         suite.assert_proven().await;
     }
+}
+
+/// What a plan tells of parcels: place, gets, loses, what keeps it back.
+fn told(plan: &ChangePlan) -> Vec<(Vec<(i32, i64)>, Vec<(i32, i64)>, Option<KeptBack>)> {
+    let lines = |lines: &[CancelLine]| lines.iter().map(|line| (line.line_no, line.quantity)).collect();
+    plan.parcels.iter().map(|p| (lines(&p.gets), lines(&p.loses), p.kept_back.clone())).collect()
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_plan_tells_what_becomes_of_goods_that_are_kept_back(pool: PgPool) {
+    let suite = start(pool).await;
+    stock(&suite.peers.inventory, "TEA", 2);
+    let placed = suite.place(with(complete(), &[("TEA", 5), ("CUP", 3)])).await;
+    assert_eq!(withheld(&placed), 5);
+    let quantity = |line_no, quantity| Kind::SetQuantity(SetQuantity { line_no, quantity });
+    let mug = || Kind::AddLine(AddLine { line: Some(crate::suite::line("MUG", 1)) });
+    let asked = async |changes| told(&plan(&suite, &placed.id, changes).await.unwrap());
+    let waits = |waits_for| Some(KeptBack { waits_for, ..Default::default() });
+
+    // It still waits for TEA: what is added waits with it, what goes of it is in no parcel yet.
+    assert_eq!(asked(vec![mug()]).await, [(vec![(3, 1)], vec![], waits(3))]);
+    assert_eq!(asked(vec![quantity(2, 1), quantity(1, 4)]).await, [(vec![], vec![(2, 2)], waits(2))]);
+    assert_eq!(asked(vec![quantity(1, 4)]).await, [], "what waits for stock is nowhere");
+    let elsewhere = plan(&suite, &placed.id, vec![crate::changing::address()]).await.unwrap();
+    assert_eq!(told(&elsewhere), [(vec![], vec![], waits(3))]);
+    assert_eq!(elsewhere.parcels[0].ship_to, Some(crate::changing::elsewhere()), "it goes there when it goes");
+    let later = Kind::SetShipDate(SetShipDate { not_before: day(9) });
+    let both = KeptBack { until: day(9), waits_for: 3, ..Default::default() };
+    assert_eq!(asked(vec![later]).await, [(vec![], vec![], Some(both))]);
+    assert!(suite.peers.fulfilment.asked.lock().unwrap().is_empty());
+
+    // Without what is missing it is complete: all of it goes, together with what is added.
+    let whole = plan(&suite, &placed.id, vec![quantity(1, 2), mug()]).await.unwrap();
+    assert_eq!(told(&whole), [(vec![(1, 2), (2, 3), (3, 1)], vec![], None)]);
+    crate::changing::commit(&suite, crate::changing::commit_of(&whole)).await.unwrap();
+    let amended: OrderAmended = suite.fact(&placed.id).await;
+    let mut given: Vec<_> = amended.allocations.iter().map(|a| (a.line_no, a.quantity)).collect();
+    given.sort_unstable();
+    assert_eq!(given, [(1, 2), (2, 3), (3, 1)], "as it was told");
+    suite.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_plan_tells_when_a_date_or_a_block_lets_goods_go(pool: PgPool) {
+    let suite = start(pool).await;
+    let dated = NewDelivery { not_before: day(9), ..Default::default() };
+    let placed = suite.place(with(dated, &[("TEA", 5)])).await;
+    let date = |not_before| Kind::SetShipDate(SetShipDate { not_before });
+    let until = |until| Some(KeptBack { until, ..Default::default() });
+    let now = plan(&suite, &placed.id, vec![date(None)]).await.unwrap();
+    assert_eq!(told(&now), [(vec![(1, 5)], vec![], None)], "nothing keeps it then");
+    let later = plan(&suite, &placed.id, vec![date(day(12))]).await.unwrap();
+    assert_eq!(told(&later), [(vec![], vec![], until(day(12)))]);
+    let dates = later.dates.unwrap();
+    assert_eq!((dates.old_not_before, dates.new_not_before), (day(9), day(12)));
+    // Blocked, the date alone does not let it go.
+    block(&suite, &placed.id).await.unwrap();
+    let blocked = plan(&suite, &placed.id, vec![date(None)]).await.unwrap();
+    let by_hand = KeptBack { block: "STOCKTAKING".into(), ..Default::default() };
+    assert_eq!(told(&blocked), [(vec![], vec![], Some(by_hand))]);
+
+    // What fulfilment has is withdrawn and kept back until the new date.
+    let going = suite.place(order(&[("CUP", 2)])).await;
+    let later = plan(&suite, &going.id, vec![date(day(12))]).await.unwrap();
+    assert_eq!(told(&later), [(vec![(1, 2)], vec![], until(day(12)))]);
+    crate::changing::commit(&suite, crate::changing::commit_of(&later)).await.unwrap();
+    assert_eq!(withheld(&suite.get(&going.id).await), 2, "as it was told");
+    suite.assert_proven().await;
 }

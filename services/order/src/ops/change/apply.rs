@@ -37,6 +37,8 @@ impl Changer {
         };
         let promised = promise.as_ref().map_or(&[][..], |promise| promise.lines.as_slice());
 
+        // What would refuse it only now keeps it back.
+        let judged = self.judge(&mut tx, &order, amendment).await?;
         let mut lines: Vec<Line> = order.lines.iter().map(|line| line.line.clone()).collect();
         let cancelled = cancel(&mut lines, &change)?;
         for (planned, promise) in amendment.added.iter().zip(promised) {
@@ -62,12 +64,19 @@ impl Changer {
         store::cancellation::delete(&mut tx, order_id).await?;
 
         let token = Some(command.request.payment_token.clone()).filter(|token| !token.is_empty());
-        let split_off = self.split_off(&mut tx, &order, &amendment.splits, token, now).await?;
+        let split_off = self.split_off(&mut tx, &order, &amendment.splits, judged.splits, token, now).await?;
 
         let total: Quantities = lines.iter().map(|line| line.quantities).sum();
         let mut changed = order_of(&mut tx, order_id).await?;
         changed.head.standing.quantities = total;
-        let mut events = Vec::with_capacity(2);
+        let block = judged.whole.into_holds(now).into_iter().next().map(|hold| hold.reason);
+        let block = block.filter(|_| changed.delivery_block.is_none());
+        if block.is_some() {
+            store::delivery::block(&mut tx, order_id, block.as_deref()).await?;
+            changed.head.delivery.is_blocked = true;
+            changed.delivery_block.clone_from(&block);
+        }
+        let mut events = Vec::with_capacity(3);
         if !cancelled.is_empty() {
             let fact = pb::OrderCancelled {
                 order_id: order_id.to_string(),
@@ -86,6 +95,10 @@ impl Changer {
         if amendment.amends() {
             let allocations = allocations(&changed, &ready);
             let fact = convert::events::amended(&changed, amendment, allocations);
+            events.push(NewEvent::new(order_id, changed.head.next_version(), &fact, now));
+        }
+        if block.is_some() {
+            let fact = convert::events::delivery_changed(&changed);
             events.push(NewEvent::new(order_id, changed.head.next_version(), &fact, now));
         }
         let trace = changed.head.traceparent.clone();

@@ -11,7 +11,7 @@ use crate::line::Line;
 use crate::ops::cancel::{Withdrawal, withdrawn};
 use crate::ops::claim;
 use crate::ops::handover::{self, offer};
-use crate::order::{Head, Order};
+use crate::order::{Head, Order, Rejection};
 use crate::store;
 use crate::store::cancellation::Intent;
 use crate::store::change::{KeptPlan, Mark, Underway};
@@ -163,8 +163,12 @@ impl Changer {
         let plan = plan.ok_or_else(|| Error::PlanNotFound(command.plan_id.to_string()))?;
         let order = order_of(&mut tx, order_id).await?;
         self.check(&plan, command, &order)?;
+        let judged = self.judge(&mut tx, &order, &plan.amendment).await?;
+        if let Some(Rejection { reason, message, .. }) = judged.rejection() {
+            return Err(Error::ChangeRefused("REFUSED_BY_RULE", format!("{reason}: {message}")));
+        }
         if !plan.amendment.promised {
-            return self.apply_unpromised(tx, command, order, plan.amendment).await;
+            return self.apply_unpromised(tx, command, order, plan.amendment, judged).await;
         }
         let lines: Vec<Line> = order.lines.iter().map(|line| line.line.clone()).collect();
         let withheld = match order.head.delivery.withheld {

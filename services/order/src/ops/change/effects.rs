@@ -1,7 +1,9 @@
 //! What a plan would do, as it is told.
 
+use crate::cancellation::Part;
 use crate::change::{Amendment, Amounts, Parts};
 use crate::convert::{location, location_text, money as amount_of};
+use crate::delivery::Delivery;
 use crate::line::LinePromise;
 use crate::order::{Order, OrderLine};
 use crate::store::address;
@@ -11,6 +13,7 @@ use pesan_api::order::v1 as pb;
 use pesan_grpc::parse::to_timestamp;
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, HashMap};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// What becomes of stock.
@@ -61,13 +64,14 @@ pub fn stock(order: &Order, amendment: &Amendment, parts: &Parts, promised: &[Li
     effects
 }
 
-/// What becomes of fulfilment orders.
+/// What becomes of fulfilment orders, and of goods that are kept back.
 pub fn parcels(
     order: &Order,
     amendment: &Amendment,
     parts: &Parts,
     promised: &[LinePromise],
     warehouse: &[fulfilment::FulfilmentOrder],
+    kept_back: Option<&pb::KeptBack>,
 ) -> Vec<pb::ParcelEffect> {
     let mut left: HashMap<(i32, Uuid), i64> =
         parts.withdrawn().iter().map(|part| ((part.line_no, part.location), part.quantity)).collect();
@@ -94,21 +98,73 @@ pub fn parcels(
             });
         }
     }
-    let mut gets: BTreeMap<Uuid, BTreeMap<i32, i64>> = BTreeMap::new();
+    effects.extend(handed_over(order, amendment, parts, promised, kept_back));
+    effects
+}
+
+/// What is offered to fulfilment with the change, and what it does to goods that are kept back.
+fn handed_over(
+    order: &Order,
+    amendment: &Amendment,
+    parts: &Parts,
+    promised: &[LinePromise],
+    kept_back: Option<&pb::KeptBack>,
+) -> Vec<pb::ParcelEffect> {
+    type Lines = BTreeMap<i32, i64>;
+    let mut places: BTreeMap<Uuid, (Lines, Lines)> = BTreeMap::new();
     let new = promised.iter().flat_map(|line| line.reserved.iter().map(|(place, q)| (line.line_no, *place, *q)));
-    let moved = parts.resent.iter().map(|part| (part.line_no, part.location, part.quantity));
-    for (line_no, place, quantity) in new.chain(moved) {
-        *gets.entry(place).or_default().entry(line_no).or_default() += quantity;
+    let part = |part: &Part| (part.line_no, part.location, part.quantity);
+    let moved = parts.resent.iter().map(part);
+    // What waited goes with the rest, where nothing keeps it any more.
+    let freed = parts.kept.iter().filter(|_| kept_back.is_none()).map(part);
+    for (line_no, place, quantity) in new.chain(moved).chain(freed) {
+        *places.entry(place).or_default().0.entry(line_no).or_default() += quantity;
+    }
+    if kept_back.is_some() {
+        for part in &parts.withheld {
+            *places.entry(part.location).or_default().1.entry(part.line_no).or_default() += part.quantity;
+        }
+        for part in parts.kept.iter().filter(|_| amendment.moves()) {
+            places.entry(part.location).or_default();
+        }
     }
     let new_address = amendment.ship_to.as_ref().and_then(|bytes| address(bytes).ok());
     let ship_to = new_address.unwrap_or_else(|| order.ship_to.clone());
-    effects.extend(gets.into_iter().map(|(place, lines)| pb::ParcelEffect {
+    let lines = |lines: Lines| {
+        lines.into_iter().map(|(line_no, quantity)| pb::CancelLine { line_no, quantity }).collect::<Vec<_>>()
+    };
+    let effect = |(place, (gets, loses)): (Uuid, (Lines, Lines))| pb::ParcelEffect {
         location_id: location_text(place),
-        gets: lines.into_iter().map(|(line_no, quantity)| pb::CancelLine { line_no, quantity }).collect(),
+        gets: lines(gets),
+        loses: lines(loses),
         ship_to: Some(ship_to.clone()),
+        kept_back: kept_back.cloned(),
         ..Default::default()
-    }));
-    effects
+    };
+    places.into_iter().map(effect).collect()
+}
+
+/// What keeps a promised order's goods back once it is changed, and blocked where `block` says so.
+pub fn kept_back(
+    order: &Order,
+    amendment: &Amendment,
+    parts: &Parts,
+    promised: &[LinePromise],
+    block: Option<&str>,
+    now: OffsetDateTime,
+) -> Option<pb::KeptBack> {
+    let own = &order.head.delivery;
+    let block = order.delivery_block.as_deref().or(block);
+    let not_before = if amendment.rescheduled { amendment.not_before } else { own.not_before };
+    let then = Delivery { is_blocked: block.is_some(), not_before, ..*own };
+    let waits_for = order.head.standing.quantities.backordered
+        - parts.waiting.iter().map(|(_, quantity)| quantity).sum::<i64>()
+        + promised.iter().map(|line| line.backordered).sum::<i64>();
+    then.withholds(waits_for, now).then(|| pb::KeptBack {
+        until: then.due_at(now).map(to_timestamp),
+        waits_for: if then.is_complete { waits_for } else { 0 },
+        block: block.unwrap_or_default().to_owned(),
+    })
 }
 
 fn amounts(line: &OrderLine) -> Amounts {

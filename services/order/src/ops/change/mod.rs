@@ -11,6 +11,7 @@ mod apply;
 mod ask;
 mod commit;
 mod effects;
+mod judge;
 mod plan;
 mod split;
 mod unpromised;

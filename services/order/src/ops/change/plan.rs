@@ -7,7 +7,9 @@ use crate::convert;
 use crate::convert::change::PlanChange;
 use crate::error::Error;
 use crate::line::{Line, LinePromise};
+use crate::ops::at_version;
 use crate::order::{Order, Refusal};
+use crate::rule::Verdict;
 use crate::store;
 use crate::store::change::KeptPlan;
 use pesan_api::fulfilment::v1::{self as fulfilment, FulfilmentState};
@@ -34,9 +36,7 @@ impl Changer {
             (order, store::change::last_line(&mut conn, order_id).await?)
         };
         let version = order.head.version;
-        if command.expected_version != 0 && command.expected_version != version {
-            return Err(Error::VersionMismatch { expected: command.expected_version, actual: version });
-        }
+        at_version(version, command.expected_version)?;
         let state = order.head.state();
         if matches!(state, OrderState::Rejected | OrderState::Cancelled) {
             return Err(Error::NotAllowed(state, Refusal::Closed));
@@ -66,18 +66,30 @@ impl Changer {
                 amendment.expected = expected.collect();
             }
         }
-        let (plan_id, expires_at) = (Uuid::now_v7(), self.books.clock.now() + LIVES);
+        let now = self.books.clock.now();
+        let judged = {
+            let mut conn = self.books.pool.acquire().await?;
+            self.judge(&mut conn, &order, &amendment).await?
+        };
+        let block = judged.whole.clone().into_holds(now).first().map(|hold| hold.reason.clone());
+        let kept_back = match amendment.promised {
+            true => effects::kept_back(&order, &amendment, &parts, &promised, block.as_deref(), now),
+            false => None,
+        };
+        let verdict = Verdict { rejection: judged.rejection().cloned(), ..Verdict::default() };
+        let (plan_id, expires_at) = (Uuid::now_v7(), now + LIVES);
         let plan = pb::ChangePlan {
             id: plan_id.to_string(),
             order_id: order_id.to_string(),
             order_version: version,
             expires_at: Some(pesan_grpc::parse::to_timestamp(expires_at)),
             stock: effects::stock(&order, &amendment, &parts, &promised),
-            parcels: effects::parcels(&order, &amendment, &parts, &promised, &warehouse),
+            parcels: effects::parcels(&order, &amendment, &parts, &promised, &warehouse, kept_back.as_ref()),
             money: Some(effects::money(&order, &amendment)),
             dates: effects::dates(&order, &amendment),
             splits: effects::splits(&order, &amendment),
             impossible: impossible.iter().map(convert::change::impossible).collect(),
+            rules: Some(convert::rules::preview(&judged.holds(), &verdict)),
         };
         let kept =
             KeptPlan { plan_id, order_id, order_version: version, plan: plan.encode_to_vec(), amendment, expires_at };

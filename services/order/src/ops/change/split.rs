@@ -25,12 +25,14 @@ pub(super) fn check_token(order: &Order, token: &str) -> Result<(), Error> {
 }
 
 impl Changer {
-    /// Places what is split off, in the transaction of the change; their ids.
+    /// Places what is split off, held where rules (`verdicts`, none: there are none) hold it, in the transaction of the
+    /// change; their ids.
     pub(super) async fn split_off(
         &self,
         conn: &mut PgConnection,
         order: &Order,
         splits: &[Split],
+        verdicts: Vec<Verdict>,
         token: Option<String>,
         now: OffsetDateTime,
     ) -> Result<Vec<Uuid>, Error> {
@@ -38,11 +40,14 @@ impl Changer {
             return Ok(Vec::new());
         }
         let drafts: Vec<Draft> = splits.iter().map(|_| draft(order, token.clone())).collect();
-        let ready: Vec<Ready<'_>> = splits
+        let mut ready: Vec<Ready<'_>> = splits
             .iter()
             .zip(&drafts)
             .map(|(split, draft)| ready(order, split, draft, now))
             .collect::<Result<_, _>>()?;
+        for (ready, verdict) in ready.iter_mut().zip(verdicts) {
+            ready.holds = verdict.into_holds(now);
+        }
         let dates: Vec<Option<OffsetDateTime>> =
             splits.iter().map(|split| split.not_before.or(order.not_before)).collect();
         place::split_off(conn, &ready, order.head.order_id, &dates, now).await?;

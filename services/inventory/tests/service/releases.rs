@@ -100,6 +100,22 @@ async fn a_whole_cancellation_and_a_rejection_let_go_of_everything_for_good(pool
 }
 
 #[sqlx::test(migrations = false)]
+async fn what_is_held_for_a_promise_is_free_once_it_is_let_go_of(pool: PgPool) {
+    let mut service = start(&pool).await;
+    service.stocked(&[("MUG", 10)]).await;
+    let promised = backorder(&[("MUG", 12)]);
+    service.reserve(&promised).await.unwrap();
+    let waits = backorder(&[("MUG", 4)]);
+    service.reserve(&waits).await.unwrap();
+    let fact = order::PromiseReleased { order_id: promised.order_id.clone() };
+    service.orders.tell(&promised.order_id, &[fact]).await;
+    service.fill().await;
+    assert_eq!(service.levels("MUG").await, (10, 4, 0), "those who wait get it");
+    assert_eq!(service.reserve(&promised).await.unwrap_err().reason, "ORDER_CLOSED", "its order never comes");
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
 async fn a_demand_that_comes_after_the_rejection_meets_its_tombstone(pool: PgPool) {
     let mut service = start(&pool).await;
     service.stocked(&[("MUG", 10)]).await;

@@ -249,8 +249,10 @@ async fn what_is_kept_back_for_no_reason_is_found(pool: PgPool) {
     }
 }
 
-/// What a plan tells of parcels: place, gets, loses, what keeps it back.
-fn told(plan: &ChangePlan) -> Vec<(Vec<(i32, i64)>, Vec<(i32, i64)>, Option<KeptBack>)> {
+type Lines = Vec<(i32, i64)>;
+
+/// What a plan tells of parcels: what each gets, what it loses, what keeps it back.
+fn told(plan: &ChangePlan) -> Vec<(Lines, Lines, Option<KeptBack>)> {
     let lines = |lines: &[CancelLine]| lines.iter().map(|line| (line.line_no, line.quantity)).collect();
     plan.parcels.iter().map(|p| (lines(&p.gets), lines(&p.loses), p.kept_back.clone())).collect()
 }

@@ -8,6 +8,15 @@ use pesan_api::order::v1::OrderState;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _, Transaction};
 
+/// The states of orders of which something is left to ship: those with an `open_state`.
+const OPEN: [OrderState; 5] = [
+    OrderState::Accepted,
+    OrderState::Confirmed,
+    OrderState::Backordered,
+    OrderState::OnHold,
+    OrderState::PartiallyShipped,
+];
+
 /// Begins a transaction that reads for at most 5 seconds a statement: what has no index is scanned, but not for ever.
 pub async fn begin_bounded(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
     Ok(pool.begin_with("begin read only; set local statement_timeout = '5s'").await?)
@@ -33,8 +42,8 @@ pub fn push_page(query: &mut QueryBuilder<Postgres>, listing: &Listing, after: O
         query.push(", ").push(sort_column(sort.field));
     }
     query.push(" from orders o where true");
-    push_open(query, listing);
-    push_filter(query, &listing.filter);
+    let says_states = push_open(query, listing);
+    push_filter(query, &listing.filter, says_states);
     if let Some(condition) = &listing.condition {
         query.push(" and ");
         push_condition(query, condition);
@@ -126,32 +135,24 @@ fn push_after(query: &mut QueryBuilder<Postgres>, sorts: &[Sort], place: &Place)
 }
 
 /// What the states that are asked for come to in `open_state`, in words of the partial indexes: bound values would not be
-/// seen to fit them.
-fn push_open(query: &mut QueryBuilder<Postgres>, listing: &Listing) {
-    let states = match &listing.condition {
+/// seen to fit them. True where that says all about the filter's states: said twice, it would be taken to leave fewer.
+fn push_open(query: &mut QueryBuilder<Postgres>, listing: &Listing) -> bool {
+    let asked = match &listing.condition {
         _ if !listing.filter.states.is_empty() => listing.filter.states.clone(),
         Some(condition) => states(condition).unwrap_or_default(),
         None => Vec::new(),
     };
-    let is_open = |state: &OrderState| {
-        matches!(
-            state,
-            OrderState::Accepted
-                | OrderState::Confirmed
-                | OrderState::Backordered
-                | OrderState::OnHold
-                | OrderState::PartiallyShipped
-        )
-    };
-    if states.is_empty() || !states.iter().all(is_open) {
-        return;
+    if asked.is_empty() || !asked.iter().all(|state| OPEN.contains(state)) {
+        return false;
     }
-    query.push(match states.as_slice() {
-        [OrderState::Backordered] => " and o.open_state = 3",
-        [OrderState::OnHold] => " and o.open_state = 4",
-        [OrderState::PartiallyShipped] => " and o.open_state = 7",
-        _ => " and o.open_state is not null",
-    });
+    let (says_all, test) = match asked.as_slice() {
+        [OrderState::Backordered] => (true, " and o.open_state = 3"),
+        [OrderState::OnHold] => (true, " and o.open_state = 4"),
+        [OrderState::PartiallyShipped] => (true, " and o.open_state = 7"),
+        _ => (OPEN.iter().all(|state| asked.contains(state)), " and o.open_state is not null"),
+    };
+    query.push(test);
+    says_all && !listing.filter.states.is_empty()
 }
 
 /// The only states that orders can have that meet a condition; none: any.
@@ -166,8 +167,8 @@ fn states(condition: &Condition) -> Option<Vec<OrderState>> {
     }
 }
 
-fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    if !filter.states.is_empty() {
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter, says_states: bool) {
+    if !filter.states.is_empty() && !says_states {
         let states: Vec<i16> = filter.states.iter().map(|state| small((*state).into())).collect();
         query.push(" and o.state = any(").push_bind(states).push(")");
     }

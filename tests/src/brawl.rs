@@ -1,7 +1,8 @@
 //! Many clients at the same few orders at once, who may be refused but never confused.
 
-use crate::{Suite, account_order, eur, request_id};
+use crate::{Suite, account_order, approval, count_stock, eur, request_id};
 use pesan_api::fulfilment::v1 as fulfilment;
+use pesan_api::inventory::v1 as inventory;
 use pesan_api::order::v1 as pb;
 use pesan_api::order::v1::change::Kind;
 use rand::rngs::StdRng;
@@ -29,6 +30,7 @@ const REFUSALS: &[&str] = &[
     "PLAN_HAS_IMPOSSIBLE",
     "RETRY",
     "STOCK_GONE",
+    "UNSETTLED",
     "VERSION_MISMATCH",
 ];
 
@@ -123,13 +125,16 @@ impl Ring {
                 let received = self.suite.receive(sku, &self.location_id, dice.random_range(1..=4)).await;
                 ("receive", received.map_err(|error| Status::internal(error.to_string())))
             }
-            55..65 => ("return", hands.give_back(id, line_no, dice.random_range(1..=2)).await),
+            55..62 => ("count", hands.count(&self.location_id, sku, dice).await),
+            62..69 => ("return", hands.give_back(id, line_no, dice.random_range(1..=2)).await),
             _ => ("warehouse", hands.work(id, dice).await),
         }
     }
 }
 
 struct Hands {
+    counts: inventory::count_service_client::CountServiceClient<tonic::transport::Channel>,
+    stock: inventory::stock_service_client::StockServiceClient<tonic::transport::Channel>,
     orders: pb::order_service_client::OrderServiceClient<tonic::transport::Channel>,
     changes: pb::change_service_client::ChangeServiceClient<tonic::transport::Channel>,
     returns: pb::return_service_client::ReturnServiceClient<tonic::transport::Channel>,
@@ -139,11 +144,26 @@ struct Hands {
 impl Hands {
     fn of(suite: &Suite) -> Self {
         Self {
+            counts: suite.counts(),
+            stock: suite.stock(),
             orders: suite.orders(),
             changes: suite.changes(),
             returns: suite.returns(),
             warehouse: suite.fulfilment(),
         }
+    }
+
+    /// Somebody finds a few pieces more or less than there should be.
+    async fn count(&self, location_id: &str, sku: &str, dice: &mut StdRng) -> Result<(), Status> {
+        let request = inventory::GetAvailabilityRequest { skus: vec![sku.into()], ..Default::default() };
+        let there = self.stock.clone().get_availability(request).await?.into_inner().availabilities;
+        let on_hand = there.iter().flat_map(|item| &item.locations).map(|level| level.on_hand).sum::<i64>();
+        let counted = (on_hand + dice.random_range(-4..=2)).max(0);
+        let count = count_stock(self.counts.clone(), location_id, sku, counted).await?;
+        if count.state() == inventory::CountState::Approved {
+            return Ok(());
+        }
+        self.counts.clone().approve_count(approval(&count)).await.map(drop)
     }
 
     async fn change(&self, name: String, kind: Kind) -> Result<(), Status> {

@@ -3,8 +3,11 @@
 use crate::{Suite, eventually};
 use pesan_api::billing::v1 as billing;
 use pesan_api::inventory::v1 as inventory;
+use pesan_api::inventory::v1::count_service_client::CountServiceClient;
 use pesan_api::order::v1 as order;
 use pesan_api::r#type::v1::{Address, Money};
+use tonic::Status;
+use tonic::transport::Channel;
 use uuid::Uuid;
 
 /// So many euros and cents.
@@ -15,6 +18,39 @@ pub fn eur(units: i64, cents: i32) -> Option<Money> {
 /// A fresh request id.
 pub fn request_id() -> String {
     Uuid::now_v7().to_string()
+}
+
+/// So many pieces of an item are counted at a location. Approved, if the books say the same.
+pub async fn count_stock(
+    mut counts: CountServiceClient<Channel>,
+    location_id: &str,
+    sku: &str,
+    quantity: i64,
+) -> Result<inventory::Count, Status> {
+    let request = inventory::CreateCountRequest {
+        request_id: request_id(),
+        location_id: location_id.into(),
+        skus: vec![sku.into()],
+        ..Default::default()
+    };
+    let count = counts.create_count(request).await?.into_inner().count.unwrap_or_default();
+    let request = inventory::EnterCountRequest {
+        request_id: request_id(),
+        name: count.id,
+        entries: vec![inventory::CountEntry { sku: sku.into(), quantity, ..Default::default() }],
+        complete: true,
+    };
+    Ok(counts.enter_count(request).await?.into_inner().count.unwrap_or_default())
+}
+
+/// The approval of a count.
+pub fn approval(count: &inventory::Count) -> inventory::ApproveCountRequest {
+    inventory::ApproveCountRequest {
+        request_id: request_id(),
+        name: count.id.clone(),
+        version: count.version,
+        approved_by: "Siti".into(),
+    }
 }
 
 impl Suite {

@@ -56,7 +56,7 @@ pub fn counted(standing: &Standing, facts: &[Entry]) -> Option<Entry> {
 }
 
 /// The facts of an order in the order in which one leads to the next.
-const CAUSAL_ORDER: [&str; 31] = [
+const CAUSAL_ORDER: [&str; 33] = [
     "OrderAccepted",
     "OrderCounted",
     "OrderNotCounted",
@@ -76,6 +76,8 @@ const CAUSAL_ORDER: [&str; 31] = [
     "LinesWithdrawn",
     "StockReleased",
     "AuthorisationVoided",
+    "ReservedStockMissing",
+    "OrderStockMissing",
     "Picked",
     "ShortPicked",
     "ShortageBooked",

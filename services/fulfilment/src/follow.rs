@@ -1,16 +1,17 @@
 //! What this service does with the order service's facts.
 //!
 //! `OrderConfirmed` and `OrderLinesReady` become fulfilment orders, `ReturnApproved` an expected return,
-//! `ReturnAmended` a receipt of what was set aside. Of all other facts
-//! of an order only the version counts: it tells how far the order is known. Cancellations need nothing here, because what
+//! `ReturnAmended` a receipt of what was set aside; `OrderStockMissing` says what nobody needs to look for. Of all other
+//! facts of an order only the version counts: it tells how far the order is known. Cancellations need nothing here, because what
 //! they cancel was withdrawn before, when the order service asked.
 
 use crate::convert;
 use crate::id::OrderId;
-use crate::ops::{self, Amended, Approved, Asked};
+use crate::ops::{self, Amended, Approved, Asked, Missing};
 use crate::store;
 use pesan_api::order::v1::{
-    OrderAccepted, OrderAmended, OrderConfirmed, OrderLinesReady, ReturnAmended, ReturnApproved, ReturnHandling,
+    OrderAccepted, OrderAmended, OrderConfirmed, OrderLinesReady, OrderStockMissing, ReturnAmended, ReturnApproved,
+    ReturnHandling,
 };
 use pesan_feed::{Event, Feed, Handle};
 use pesan_grpc::parse::from_timestamp;
@@ -39,6 +40,7 @@ impl Handle for OrderFacts {
         let mut asked = Vec::new();
         let mut approved = Vec::new();
         let mut amended = Vec::new();
+        let mut missing = Vec::new();
         let (mut addresses, mut dates) = (Vec::new(), Vec::new());
         for event in events {
             // Facts of customers belong to no journey, and nothing of an order that was only accepted can be here.
@@ -65,6 +67,9 @@ impl Handle for OrderFacts {
             } else if let Some(fact) = event.decode::<OrderLinesReady>()? {
                 let (order_id, allocations) = convert::lines_ready(fact)?;
                 asked.push(Asked { event, order_id, allocations });
+            } else if let Some(fact) = event.decode::<OrderStockMissing>()? {
+                let (order_id, quantities) = convert::stock_missing(fact)?;
+                missing.push(Missing { event, order_id, quantities });
             } else if let Some(fact) = event.decode::<ReturnApproved>()? {
                 let straight_through = fact.handling() == ReturnHandling::StraightThrough;
                 approved.push(Approved { event, expected: convert::return_approved(event, fact)?, straight_through });
@@ -76,6 +81,7 @@ impl Handle for OrderFacts {
         store::followed_order::advance(conn, &versions).await?;
         store::followed_order::readdress(conn, &addresses).await?;
         let mut facts = ops::fulfil(conn, &confirmed, asked).await?;
+        facts.extend(ops::miss(conn, missing).await?);
         store::followed_order::reschedule(conn, &dates).await?;
         // After what left: what comes back in the same batch must find where it had left from.
         facts.extend(ops::expect_returns(conn, approved).await?);

@@ -36,6 +36,7 @@ impl Handle for FollowOrder {
             order::OrderCancelled::full_name(),
             order::OrderAmended::full_name(),
             order::OrderChangeDropped::full_name(),
+            order::OrderStockMissing::full_name(),
             order::OrderRejected::full_name(),
             order::PromiseReleased::full_name(),
         ]
@@ -138,6 +139,14 @@ fn order_fact(event: &Event) -> anyhow::Result<Option<(Uuid, OrderFact)>> {
     if let Some(fact) = event.decode::<order::OrderChangeDropped>()? {
         let dropped = OrderFact::ChangeDropped { revision: fact.revision, line_nos: fact.line_nos };
         return Ok(Some((id(&fact.order_id)?, dropped)));
+    }
+    if let Some(fact) = event.decode::<order::OrderStockMissing>()? {
+        let withheld = fact.lines.iter().filter(|line| line.withheld > 0);
+        let withheld = withheld.map(|line| Ok((line.line_no, id(&line.location_id)?, line.withheld)));
+        let withheld: Vec<_> = withheld.collect::<anyhow::Result<_>>()?;
+        // What fulfilment has is told by fulfilment.
+        let given_up = (!withheld.is_empty()).then_some(OrderFact::StockMissing { withheld });
+        return Ok(given_up.map(|given_up| anyhow::Ok((id(&fact.order_id)?, given_up))).transpose()?);
     }
     if let Some(fact) = event.decode::<order::OrderRejected>()? {
         return Ok(Some((id(&fact.order_id)?, OrderFact::Rejected)));

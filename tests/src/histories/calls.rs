@@ -4,7 +4,7 @@ use super::course::{Course, REST};
 use super::model::Edit;
 use super::step::Step;
 use super::{History, ask};
-use crate::request_id;
+use crate::{approval, count_stock, request_id};
 use anyhow::Context as _;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use pesan_api::inventory::v1 as inventory;
@@ -70,30 +70,11 @@ impl Course<'_> {
     }
 
     async fn count(&self, sku: &str, counted: i64) -> anyhow::Result<()> {
-        let mut counts = self.clients.counts.clone();
-        let request = inventory::CreateCountRequest {
-            request_id: request_id(),
-            location_id: self.location_id.clone(),
-            skus: vec![sku.into()],
-            ..Default::default()
-        };
-        let count = counts.create_count(request).await?.into_inner().count.context("no count")?;
-        let request = inventory::EnterCountRequest {
-            request_id: request_id(),
-            name: count.id,
-            entries: vec![inventory::CountEntry { sku: sku.into(), quantity: counted, ..Default::default() }],
-            complete: true,
-        };
-        let count = counts.enter_count(request).await?.into_inner().count.context("no count")?;
+        let count = count_stock(self.clients.counts.clone(), &self.location_id, sku, counted).await?;
         if count.state() == inventory::CountState::Approved {
             return Ok(());
         }
-        let request = inventory::ApproveCountRequest {
-            request_id: request_id(),
-            name: count.id,
-            version: count.version,
-            approved_by: "Siti".into(),
-        };
+        let request = approval(&count);
         insist(async || self.clients.counts.clone().approve_count(request.clone()).await).await?;
         Ok(())
     }

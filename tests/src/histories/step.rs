@@ -9,10 +9,6 @@ const ORDERS: usize = 3;
 /// Most lines of an order that still grows.
 const LINES: usize = 3;
 
-/// Whether counts may find less than is held for orders. Not yet: fulfilment does not learn of what an order loses by a
-/// count and goes on holding it (`order_vs_fulfilment.allocated` tells); the model knows what should become of it.
-const COUNTS_FALL_SHORT: bool = false;
-
 /// One thing that happens.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -183,8 +179,7 @@ fn count(dice: &mut StdRng, world: &World) -> Option<Step> {
     // What is held for an order that is not confirmed cannot be counted away.
     let holders = world.confirmed_holders(sku);
     let confirmed: i64 = holders.iter().map(|(order, line)| world.orders[*order].lines[*line].reserved).sum();
-    let held = if COUNTS_FALL_SHORT { world.reserved(sku) - confirmed } else { world.reserved(sku) };
-    let (on_hand, least) = (world.on_hand[sku], held);
+    let (on_hand, least) = (world.on_hand[sku], world.reserved(sku) - confirmed);
     let counted = dice.random_range(least.max(on_hand - 5)..=on_hand + 4);
     (on_hand > 0).then_some(Step::Count { sku, counted })
 }

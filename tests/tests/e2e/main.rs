@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod changes;
+mod counts;
 mod histories;
 mod one_order;
 mod processes;

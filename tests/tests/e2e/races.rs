@@ -1,4 +1,4 @@
-//! Changes, cancellations, receipts, returns and warehouse work at the same orders at once, and nothing is lost or stuck.
+//! Changes, cancellations, counts, receipts, returns and warehouse work at the same orders at once, and nothing is lost or stuck.
 
 use e2e::{Ring, Suite, Watch, verify};
 use pesan_api::fulfilment::v1 as fulfilment;
@@ -19,7 +19,7 @@ async fn nobody_is_lost_in_a_crowd(pool: PgPool) {
     let ring = Arc::new(Ring::of(suite, 50, 5).await.unwrap());
     let tally = ring.fight(24, seed, Duration::from_secs(seconds)).await.unwrap_or_else(|error| panic!("{error}"));
     println!("{tally:#?}");
-    for done in ["cancel: done", "change: done", "receive: done", "return: done", "warehouse: done"] {
+    for done in ["cancel: done", "change: done", "count: done", "receive: done", "return: done", "warehouse: done"] {
         assert!(tally.contains_key(done), "nobody got through: {done} is not in {tally:?}");
     }
     let watch = Watch::of(&ring.suite).await.unwrap();

@@ -104,6 +104,10 @@ pub fn of_others(event: &Event) -> Result<Option<String>, prost::DecodeError> {
     } else if let Some(e) = event.decode::<inventory::BackordersFilled>()? {
         let units: i64 = e.lines.iter().map(|line| line.quantity).sum();
         format!("stock came for {}", count(units, "waiting unit"))
+    } else if let Some(e) = event.decode::<inventory::ReservedStockMissing>()? {
+        format!("a count did not find {} of {}", count(e.quantity, "unit"), e.sku)
+    } else if let Some(e) = event.decode::<order::OrderStockMissing>()? {
+        format!("missing of what is reserved: {}", units_in_lines(e.lines.iter().map(|l| l.quantity + l.withheld)))
     } else if let Some(e) = event.decode::<inventory::StockIssued>()? {
         let units = units_in_lines(e.lines.iter().map(|line| line.quantity));
         let cost = e.cost.as_ref().map(|cost| format!("cost {}", text(Some(cost))));
@@ -115,7 +119,7 @@ pub fn of_others(event: &Event) -> Result<Option<String>, prost::DecodeError> {
     } else if let Some(e) = event.decode::<fulfilment::Picked>()? {
         format!("picked: {}", units_in_lines(e.lines.iter().map(|line| line.quantity)))
     } else if let Some(e) = event.decode::<fulfilment::ShortPicked>()? {
-        format!("not found when picking: {}", units_in_lines(e.lines.iter().map(|line| line.quantity)))
+        format!("not found in the warehouse: {}", units_in_lines(e.lines.iter().map(|line| line.quantity)))
     } else if let Some(e) = event.decode::<fulfilment::Packed>()? {
         let grams: i64 = e.parcels.iter().map(|parcel| parcel.weight_grams).sum();
         format!("packed: {}, {grams} g", count(e.parcels.len() as i64, "parcel"))
@@ -231,7 +235,18 @@ mod tests {
             (told(&fulfilment::Picked { lines: shipped(2), ..Default::default() }), "picked: 2 units in 1 line"),
             (
                 told(&fulfilment::ShortPicked { lines: shipped(1), ..Default::default() }),
-                "not found when picking: 1 unit in 1 line",
+                "not found in the warehouse: 1 unit in 1 line",
+            ),
+            (
+                told(&inventory::ReservedStockMissing { sku: "TEA".into(), quantity: 2, ..Default::default() }),
+                "a count did not find 2 units of TEA",
+            ),
+            (
+                told(&order::OrderStockMissing {
+                    lines: vec![order::MissingLine { quantity: 2, withheld: 1, ..Default::default() }],
+                    ..Default::default()
+                }),
+                "missing of what is reserved: 3 units in 1 line",
             ),
             (told(&fulfilment::Packed { parcels: vec![parcel], ..Default::default() }), "packed: 1 parcel, 800 g"),
             (

@@ -8,7 +8,7 @@ pub use facts::{
     created, delivered, goods_issued, lines_withdrawn, packed, picked, return_amended, return_approved, return_closed,
     return_received, short_picked,
 };
-pub use orders::{amended, confirmed, lines_ready};
+pub use orders::{amended, confirmed, lines_ready, stock_missing};
 pub use requests::{
     Close, Deliver, ListOrders, ListReturns, Name, Pack, Pick, Receive, ReturnName, Ship, Withdraw, close, deliver,
     list_orders, list_returns, order_name, pack, pick, receive, return_name, ship, subjects, withdraw,

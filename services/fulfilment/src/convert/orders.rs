@@ -1,6 +1,6 @@
 //! What the order service's events say, in this service's words. They are facts: what cannot be read stops the follower.
 
-use crate::fulfilment_order::{Address, Allocation, ConfirmedOrder};
+use crate::fulfilment_order::{Address, Allocation, ConfirmedOrder, Wanted};
 use crate::id::{LocationId, OrderId};
 use anyhow::Context as _;
 use pesan_api::order::v1 as pb;
@@ -23,6 +23,16 @@ pub fn confirmed(event: pb::OrderConfirmed) -> anyhow::Result<(ConfirmedOrder, V
 /// What is allocated of backordered lines now.
 pub fn lines_ready(event: pb::OrderLinesReady) -> anyhow::Result<(OrderId, Vec<Allocation>)> {
     Ok((OrderId(event.order_id.parse().context("order_id")?), allocations(event.allocations)?))
+}
+
+/// What nobody needs to look for of an order.
+pub fn stock_missing(event: pb::OrderStockMissing) -> anyhow::Result<(OrderId, Wanted)> {
+    let mut missing = Wanted::new();
+    for line in event.lines.iter().filter(|line| line.quantity > 0) {
+        let location_id = LocationId(line.location_id.parse().context("location_id")?);
+        *missing.entry((line.line_no, location_id)).or_default() += line.quantity;
+    }
+    Ok((OrderId(event.order_id.parse().context("order_id")?), missing))
 }
 
 /// What a change of a confirmed order means here.

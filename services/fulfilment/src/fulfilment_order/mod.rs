@@ -10,7 +10,7 @@ mod withdraw;
 pub use create::{Allocation, Cause, ConfirmedOrder, create};
 pub use state::{Action, State};
 pub use steps::{PickedLine, Picking};
-pub use withdraw::{Wanted, withdraw};
+pub use withdraw::{Wanted, miss, withdraw};
 
 use crate::error::Error;
 use crate::id::{FulfilmentOrderId, LocationId, OrderId};
@@ -57,7 +57,7 @@ pub struct Line {
     pub allocated: i64,
     /// Cancelled by the order before it was picked.
     pub withdrawn: i64,
-    /// Not found.
+    /// Not found, by the picker or by a count before.
     pub short: i64,
     pub picked: i64,
     /// Gone: 0, or what was picked.

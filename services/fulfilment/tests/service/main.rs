@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod house;
+mod missing;
 mod order_feed;
 mod orders;
 

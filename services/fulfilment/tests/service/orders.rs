@@ -77,6 +77,18 @@ impl Order {
         Fact::of(self.id, &pb::OrderLinesReady { order_id: self.id.to_string(), allocations }, self.at)
     }
 
+    /// Line, location, quantity.
+    pub fn stock_missing(&self, missing: &[(i32, Uuid, i64)]) -> Fact {
+        let line = |(line_no, location, quantity): &(i32, Uuid, i64)| pb::MissingLine {
+            line_no: *line_no,
+            location_id: location.to_string(),
+            quantity: *quantity,
+            withheld: 1,
+        };
+        let lines = missing.iter().map(line).collect();
+        Fact::of(self.id, &pb::OrderStockMissing { order_id: self.id.to_string(), lines }, self.at)
+    }
+
     pub fn progressed(&self) -> Fact {
         let fact = pb::OrderProgressed { order_id: self.id.to_string(), ..Default::default() };
         Fact::of(self.id, &fact, self.at)

@@ -25,7 +25,7 @@ async fn some_work(house: &mut House) -> [Order; 3] {
 }
 
 /// What is found broken, by the invariant's name.
-async fn broken(house: &mut House) -> HashMap<String, Vec<String>> {
+pub async fn broken(house: &mut House) -> HashMap<String, Vec<String>> {
     let results = house.check().await.results.into_iter();
     let found = results.map(|r| (r.name, r.violations.into_iter().map(|v| v.id).collect::<Vec<_>>()));
     found.filter(|(_, ids)| !ids.is_empty()).collect()

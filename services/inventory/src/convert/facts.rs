@@ -163,6 +163,23 @@ pub fn returned(
     pb::StockReturned { order_id: order_id.to_string(), return_id, lines, cost: pb_money(cost) }
 }
 
+pub fn missing(
+    known: &Known,
+    order_id: Uuid,
+    line_no: i32,
+    item: ItemId,
+    location: LocationId,
+    quantity: i64,
+) -> pb::ReservedStockMissing {
+    pb::ReservedStockMissing {
+        order_id: order_id.to_string(),
+        line_no,
+        sku: known.sku(item).to_owned(),
+        location_id: known.location_id(location).to_string(),
+        quantity,
+    }
+}
+
 pub fn shortage(
     known: &Known,
     order_id: Uuid,

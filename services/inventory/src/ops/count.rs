@@ -3,6 +3,9 @@
 //! What is missing of reserved stock makes orders fall short, and orders must be locked before anything is written. So
 //! who would fall short is looked up first without locks; their orders and the stock are locked, and where that turns
 //! out not to be enough any more, it is looked up again.
+//!
+//! It is off the books at once, and not taken from the order: it may be in a picker's hands, and only the warehouse knows
+//! (the order, of what it keeps back). They are told, and the shortage is booked when they say that it is not there.
 
 use super::document::{self, Change, Document, keys};
 use super::move_stock::{Books, Cost, Entry as Booking};
@@ -259,7 +262,7 @@ async fn approved(
     inventory.learn(conn, items, vec![count.location]).await?;
     let reference = KIND.number(count.number);
     let mut movements: Vec<(Uuid, i64)> = Vec::new();
-    let mut shortages: Vec<NewEvent> = Vec::new();
+    let mut missing: Vec<NewEvent> = Vec::new();
     for line in &mut count.lines {
         let key = StockKey { item: line.item, location: count.location };
         line.outcome = settled(line, books.book.level(key));
@@ -279,18 +282,18 @@ async fn approved(
         let mut left = line.outcome.short;
         for holding in losers.iter().filter(|holding| holding.key == key) {
             let Some(reservation) = reservations.get_mut(&holding.order_id).filter(|_| left > 0) else { continue };
-            let short = reservation.short_pick(holding.line_no, key.location, left, &mut books.book);
-            if short.quantity == 0 {
+            let short = reservation.miss(holding.line_no, key.location, left, &mut books.book);
+            if short == 0 {
                 continue;
             }
-            left -= short.quantity;
-            // Not promised any more, and now taken off the books as any other movement is.
-            books.book.change(key, Level { on_hand: short.quantity, ..Level::default() });
+            left -= short;
+            // Not held any more, and now taken off the books as any other movement is.
+            books.book.change(key, Level { on_hand: short, ..Level::default() });
             let order_reference = holding.order_id.to_string();
             let entry = Booking {
                 key,
                 kind: MovementKind::ShortPick,
-                quantity: -short.quantity,
+                quantity: -short,
                 damaged: 0,
                 reason: "COUNT",
                 reference: &order_reference,
@@ -301,8 +304,8 @@ async fn approved(
             movements.push((id, line.item.0));
             let order_id = holding.order_id;
             let version = reservation.next_version();
-            let fact = facts::shortage(&inventory.known(), order_id, holding.line_no, key.item, key.location, short);
-            shortages.push(NewEvent::new(order_id, version, &fact, now).of_journey(order_id));
+            let fact = facts::missing(&inventory.known(), order_id, holding.line_no, key.item, key.location, short);
+            missing.push(NewEvent::new(order_id, version, &fact, now).of_journey(order_id));
         }
         if left > 0 {
             return Err(Error::Contention); // others hold it by now: look again
@@ -313,7 +316,7 @@ async fn approved(
     count.approve(by, now);
     let fact = shown::counted(&inventory.known(), count);
     change.events.extend(moved);
-    change.events.extend(shortages);
+    change.events.extend(missing);
     change.tell(&fact, now);
     Ok(())
 }

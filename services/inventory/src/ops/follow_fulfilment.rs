@@ -215,8 +215,9 @@ impl Books {
             if shortage.quantity == 0 {
                 continue;
             }
-            for piece in goods.pieces() {
-                let off = -shortage.quantity * piece.quantity;
+            let off_now = shortage.quantity - shortage.counted_off;
+            for piece in goods.pieces().filter(|_| off_now > 0) {
+                let off = -off_now * piece.quantity;
                 let key = StockKey { item: piece.item, location: goods.location };
                 self.movement(order_id, event, key, MovementKind::ShortPick, off, 0);
                 if let Some(movement) = self.movements.last_mut() {

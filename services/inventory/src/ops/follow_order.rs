@@ -31,6 +31,8 @@ pub enum OrderFact {
     Rejected,
     /// Before its promise it was changed: what is held under an earlier revision is off.
     Amended { revision: i64 },
+    /// The order gave up what a count did not find of what it kept back: line, location, quantity.
+    StockMissing { withheld: Vec<(i32, Uuid, i64)> },
     /// A change was given up after these lines had been reserved for it.
     ChangeDropped { revision: i64, line_nos: Vec<i32> },
 }
@@ -63,6 +65,7 @@ pub async fn apply(
         OrderFact::Cancelled { .. }
         | OrderFact::Rejected
         | OrderFact::Amended { .. }
+        | OrderFact::StockMissing { .. }
         | OrderFact::ChangeDropped { .. } => true,
     };
     let mut with_parts: Vec<Uuid> =
@@ -85,6 +88,13 @@ pub async fn apply(
     let mut events: Vec<NewEvent> = Vec::new();
     let mut freed = false;
     for (event, order_id, fact) in facts {
+        if let OrderFact::StockMissing { withheld } = fact {
+            let Promises { reservations, book, .. } = &mut promises;
+            let Some(reservation) = reservations.get_mut(order_id) else { continue };
+            freed = true;
+            events.extend(give_up(inventory, event, reservation, withheld, book));
+            continue;
+        }
         let lapsed = promises.reservations.get(order_id).is_some_and(|r| r.state == State::Expired);
         let released = promises.apply(inventory, *order_id, event, fact);
         // One that had lapsed and is confirmed after all waits again.
@@ -160,6 +170,8 @@ impl Promises {
                 Some(reservation) => reservation.release_lines(line_nos, book),
                 None => Vec::new(),
             },
+            // Nothing is let go: shortages are booked.
+            OrderFact::StockMissing { .. } => Vec::new(),
             OrderFact::Cancelled { lines, whole: false } => {
                 let Some(reservation) = self.reservations.get_mut(&order_id) else { return Vec::new() };
                 let fills = self.fills.entry(order_id).or_default();
@@ -177,12 +189,37 @@ impl Promises {
     }
 }
 
+/// Books shortages of what the order gave up; the facts of it.
+fn give_up(
+    inventory: &Inventory,
+    event: &Event,
+    reservation: &mut Reservation,
+    withheld: &[(i32, Uuid, i64)],
+    book: &mut Book,
+) -> Vec<NewEvent> {
+    let known = inventory.known();
+    let order_id = reservation.order_id;
+    let mut events = Vec::with_capacity(withheld.len());
+    for (line_no, location_id, quantity) in withheld {
+        let Some(location) = known.location(*location_id) else { continue };
+        let item = reservation.parts.iter().find(|part| part.line_no == *line_no).map(|part| part.item);
+        let shortage = reservation.give_up(*line_no, location, *quantity, book);
+        let Some(item) = item.filter(|_| shortage.quantity > 0) else { continue };
+        let fact = facts::shortage(&known, order_id, *line_no, item, location, shortage);
+        events.push(event.follow_up(order_id, reservation.next_version(), &fact));
+    }
+    events
+}
+
 /// What a fact tells of an order's revisions.
 fn revision(fact: &OrderFact) -> Option<Known> {
     match fact {
         OrderFact::Amended { revision } => Some(Known { revision: *revision, dropped: 0 }),
         OrderFact::ChangeDropped { revision, .. } => Some(Known { revision: *revision, dropped: *revision }),
-        OrderFact::Confirmed { .. } | OrderFact::Cancelled { .. } | OrderFact::Rejected => None,
+        OrderFact::Confirmed { .. }
+        | OrderFact::Cancelled { .. }
+        | OrderFact::StockMissing { .. }
+        | OrderFact::Rejected => None,
     }
 }
 
@@ -193,6 +230,7 @@ fn backorder_cancellations(facts: &[(&Event, Uuid, OrderFact)]) -> Vec<Uuid> {
         OrderFact::Confirmed { .. }
         | OrderFact::Rejected
         | OrderFact::Amended { .. }
+        | OrderFact::StockMissing { .. }
         | OrderFact::ChangeDropped { .. } => false,
     };
     facts.iter().filter(|(_, _, fact)| waited(fact)).map(|(_, order_id, _)| *order_id).collect()
@@ -204,6 +242,7 @@ fn locations_of(fact: &OrderFact) -> Vec<Uuid> {
         OrderFact::Cancelled { lines, .. } => {
             lines.iter().flat_map(|line| line.reserved.iter().map(|(location, _)| *location)).collect()
         }
+        OrderFact::StockMissing { withheld } => withheld.iter().map(|(_, location, _)| *location).collect(),
         OrderFact::Rejected | OrderFact::Amended { .. } | OrderFact::ChangeDropped { .. } => Vec::new(),
     }
 }

@@ -32,6 +32,8 @@ enum Step {
     Cancel { line: i32, at: usize, reserved: i64, backordered: i64 },
     Issue { line: i32, at: usize, quantity: i64 },
     ShortPick { line: i32, at: usize, quantity: i64 },
+    Miss { line: i32, at: usize, quantity: i64 },
+    GiveUp { line: i32, at: usize, quantity: i64 },
     TakeBack { line: i32, at: usize, sellable: i64, damaged: i64 },
     Fill { line: i32, at: usize, quantity: i64 },
     Confirm { line: i32, at: usize, quantity: i64 },
@@ -48,6 +50,10 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(line, at, quantity)| Step::Issue { line, at, quantity }),
         3 => (line.clone(), at.clone(), quantity.clone())
             .prop_map(|(line, at, quantity)| Step::ShortPick { line, at, quantity }),
+        3 => (line.clone(), at.clone(), quantity.clone())
+            .prop_map(|(line, at, quantity)| Step::Miss { line, at, quantity }),
+        1 => (line.clone(), at.clone(), quantity.clone())
+            .prop_map(|(line, at, quantity)| Step::GiveUp { line, at, quantity }),
         2 => (line.clone(), at.clone(), 0..5i64, 0..5i64)
             .prop_map(|(line, at, sellable, damaged)| Step::TakeBack { line, at, sellable, damaged }),
         4 => (line.clone(), at.clone(), quantity.clone())
@@ -73,6 +79,12 @@ fn take(step: &Step, reservation: &mut Reservation, fills: &mut Vec<Fill>, book:
         }
         Step::ShortPick { line, at, quantity } => {
             reservation.short_pick(line, LOCATIONS[at], quantity, book);
+        }
+        Step::Miss { line, at, quantity } => {
+            reservation.miss(line, LOCATIONS[at], quantity, book);
+        }
+        Step::GiveUp { line, at, quantity } => {
+            reservation.give_up(line, LOCATIONS[at], quantity, book);
         }
         Step::TakeBack { line, at, sellable, damaged } => {
             // More than left cannot come back.
@@ -145,6 +157,7 @@ proptest! {
                 prop_assert_eq!(part.quantity, line_of(part), "{:?} {:?}", step, part);
                 let least = [part.reserved, part.issued, part.returned, part.backordered, part.refused, part.released];
                 prop_assert!(least.iter().all(|quantity| *quantity >= 0), "{:?} {:?}", step, part);
+                prop_assert!((0..=part.reserved).contains(&part.missing), "{:?} {:?}", step, part);
                 prop_assert!(part.location.is_some() || part.reserved + part.issued == 0);
                 prop_assert!(part.location.is_none() || part.backordered + part.refused == 0);
             }
@@ -154,7 +167,7 @@ proptest! {
                 prop_assert!(level.reserved >= 0 && level.reserved <= level.on_hand && level.damaged >= 0, "{:?}", step);
                 let here = reservation.parts.iter().filter(|part| part.stocked && part.location == Some(key.location));
                 let of_part = |part: &Part| {
-                    part.pieces().filter(|piece| piece.item == key.item).map(|piece| piece.quantity * part.reserved).sum::<i64>()
+                    part.pieces().filter(|piece| piece.item == key.item).map(|piece| piece.quantity * part.there()).sum::<i64>()
                 };
                 prop_assert_eq!(level.reserved, here.map(of_part).sum::<i64>(), "{:?}", step);
                 for (_, quantity, found) in left.iter().filter(|(of, ..)| *of == key) {

@@ -40,25 +40,38 @@ pub struct Issue {
     pub unbooked: i64,
 }
 
-/// What a picker did not find, in units of the line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What was not found, in units of the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shortage {
-    /// Off the books; of a kit, all its components.
+    /// Not promised any more; of a kit, all its components.
     pub quantity: i64,
+    /// Of it, what a count had taken off the books before.
+    pub counted_off: i64,
     /// Of it, what waits again.
     pub backordered: i64,
 }
 
-/// Lets go of up to `quantity` of what a part holds. Gives how much it was.
+/// Lets go of up to `quantity` of what a part holds. Gives how much it was. What a count did not find goes last: the
+/// warehouse may be about to say that it did not find it either.
 fn release_part(part: &mut Part, quantity: i64, book: &mut Book) -> i64 {
     let some = part.reserved.min(quantity);
     if some > 0 {
+        let there = part.there().min(some);
         part.reserved -= some;
+        part.missing -= some - there;
         part.released += some;
         part.changed = true;
-        part.book_reserved(-some, book);
+        part.book_reserved(-there, book);
     }
     some
+}
+
+/// Takes `quantity` of what a part holds off the stock.
+fn take_off(part: &Part, location: LocationId, quantity: i64, book: &mut Book) {
+    for piece in part.pieces().filter(|_| quantity > 0) {
+        let off = -quantity * piece.quantity;
+        book.change(StockKey { item: piece.item, location }, Level { on_hand: off, reserved: off, ..Level::default() });
+    }
 }
 
 /// Takes up to `quantity` of a part out of the queue. Gives how much it was.
@@ -213,20 +226,24 @@ impl Reservation {
     pub fn issue(&mut self, goods: &Goods, quantity: i64, book: &mut Book) -> Vec<Issue> {
         let part = self.part_of(goods);
         let held = part.reserved.min(quantity);
+        let there = part.there().min(held);
+        // A count had missed it: it was in the packer's hands.
+        let found = held - there;
         let beyond = quantity - held;
         // What was let go before is shipped after all; only what was never asked for makes the line larger.
         let again = part.released.min(beyond);
         part.reserved -= held;
+        part.missing -= found;
         part.released -= again;
         part.issued += quantity;
         part.quantity += beyond - again;
         let mut issues = Vec::with_capacity(1);
         for piece in part.pieces().filter(|_| goods.stocked) {
             let key = StockKey { item: piece.item, location: goods.location };
-            let (held, beyond) = (held * piece.quantity, beyond * piece.quantity);
+            let (there, found, beyond) = (there * piece.quantity, found * piece.quantity, beyond * piece.quantity);
             let free = book.level(key).unreserved().max(0).min(beyond);
-            book.change(key, Level { on_hand: -held - free, reserved: -held, ..Level::default() });
-            issues.push(Issue { key, quantity: held + beyond, unbooked: beyond - free });
+            book.change(key, Level { on_hand: -there - free, reserved: -there, ..Level::default() });
+            issues.push(Issue { key, quantity: there + found + beyond, unbooked: found + beyond - free });
         }
         self.units += beyond - again;
         self.changed |= beyond > again;
@@ -242,24 +259,37 @@ impl Reservation {
         part
     }
 
-    /// A picker found less than was held: it is off the books, and waits again or is refused, by the order's policy.
-    /// Nothing (a quantity of 0) where it was not held any more.
+    /// The warehouse found less than was held: it is off the books, where a count has not taken it off before, and waits
+    /// again or is refused, by the order's policy. Nothing (a quantity of 0) where it was not held any more.
     pub fn short_pick(&mut self, line_no: i32, location: LocationId, quantity: i64, book: &mut Book) -> Shortage {
-        let at = self.parts.iter_mut().find(|part| part.line_no == line_no && part.location == Some(location));
-        let Some(part) = at.filter(|part| part.stocked) else { return Shortage { quantity: 0, backordered: 0 } };
+        self.fall_short(line_no, location, quantity, |part, there| take_off(part, location, there, book))
+    }
+
+    /// The order gave up what a count did not find of it, and waits again or not as after a short pick. What turned out to
+    /// be there meanwhile is free again.
+    pub fn give_up(&mut self, line_no: i32, location: LocationId, quantity: i64, book: &mut Book) -> Shortage {
+        self.fall_short(line_no, location, quantity, |part, there| part.book_reserved(-there, book))
+    }
+
+    /// What is missing goes first; `book` books what is there.
+    fn fall_short(
+        &mut self,
+        line_no: i32,
+        location: LocationId,
+        quantity: i64,
+        book: impl FnOnce(&Part, i64),
+    ) -> Shortage {
+        let Some(part) = self.stocked_part(line_no, location) else { return Shortage::default() };
         let short = part.reserved.min(quantity);
         if short == 0 {
-            return Shortage { quantity: 0, backordered: 0 };
+            return Shortage::default();
         }
-        let item = part.item;
+        let (item, missing) = (part.item, part.missing.min(short));
         part.reserved -= short;
+        part.missing -= missing;
         part.quantity -= short;
         part.changed = true;
-        for piece in part.pieces() {
-            let off = -short * piece.quantity;
-            let key = StockKey { item: piece.item, location };
-            book.change(key, Level { on_hand: off, reserved: off, ..Level::default() });
-        }
+        book(part, short - missing);
         let waits = self.policy == Policy::Backorder && self.state == State::Held;
         let nowhere = self.part(line_no, None, item, true);
         nowhere.quantity += short;
@@ -268,7 +298,24 @@ impl Reservation {
         } else {
             nowhere.refused += short;
         }
-        Shortage { quantity: short, backordered: if waits { short } else { 0 } }
+        Shortage { quantity: short, counted_off: missing, backordered: if waits { short } else { 0 } }
+    }
+
+    /// A count did not find up to `quantity` of what is held: it is off the books, and still the order's. Gives how much.
+    pub fn miss(&mut self, line_no: i32, location: LocationId, quantity: i64, book: &mut Book) -> i64 {
+        let Some(part) = self.stocked_part(line_no, location) else { return 0 };
+        let some = part.there().min(quantity);
+        if some > 0 {
+            part.missing += some;
+            part.changed = true;
+            take_off(part, location, some, book);
+        }
+        some
+    }
+
+    fn stocked_part(&mut self, line_no: i32, location: LocationId) -> Option<&mut Part> {
+        let here = |part: &&mut Part| part.line_no == line_no && part.location == Some(location) && part.stocked;
+        self.parts.iter_mut().find(here)
     }
 
     /// Goods came back: noted at the parts they left from, and booked as stock where they are now.

@@ -135,6 +135,9 @@ pub struct Part {
     /// The sum of `reserved`, `issued`, `backordered`, `refused` and `released`.
     pub quantity: i64,
     pub reserved: i64,
+    /// Of the reserved, what a count did not find: off the stock's books already, and the order's until the warehouse, or
+    /// the order, lets go of it. What leaves all the same was there.
+    pub missing: i64,
     pub issued: i64,
     /// Of the issued, what came back.
     pub returned: i64,
@@ -156,6 +159,7 @@ impl Part {
             kit: None,
             quantity: 0,
             reserved: 0,
+            missing: 0,
             issued: 0,
             returned: 0,
             backordered: 0,
@@ -186,6 +190,11 @@ impl Part {
         let Some(location) = self.location else { return 0 };
         let free = |piece: Component| book.level(StockKey { item: piece.item, location }).free() / piece.quantity;
         self.pieces().map(free).min().unwrap_or(0)
+    }
+
+    /// What of it is reserved and, as far as is known, there: what stock books as reserved.
+    pub fn there(&self) -> i64 {
+        self.reserved - self.missing
     }
 
     /// Books `quantity` of it as reserved; a negative one as not reserved any more.

@@ -168,6 +168,7 @@ pub struct Holding {
     pub order_id: Uuid,
     pub line_no: i32,
     pub key: StockKey,
+    /// And not missing already.
     pub reserved: i64,
 }
 
@@ -178,9 +179,9 @@ pub struct Holding {
 pub async fn holdings(conn: &mut PgConnection, keys: &[StockKey]) -> sqlx::Result<Vec<Holding>> {
     let (items, locations): (Vec<i64>, Vec<i32>) = keys.iter().map(|key| (key.item.0, key.location.0)).unzip();
     let rows: Vec<(Uuid, i32, i64, i32, i64)> = sqlx::query_as(
-        "select p.order_id, p.line_no, p.item, p.location, p.reserved
+        "select p.order_id, p.line_no, p.item, p.location, p.reserved - p.missing
            from reservation_part p join reservation r using (order_id)
-          where p.reserved > 0 and p.stocked and r.confirmed and r.state = 1
+          where p.reserved > p.missing and p.stocked and r.confirmed and r.state = 1
             and (p.item, p.location) in (select * from unnest($1::int8[], $2::int4[]))
           order by p.item, p.location, p.priority desc, p.promised_at desc, p.placed_at desc, p.order_id desc, p.line_no desc",
     )

@@ -61,10 +61,10 @@ async fn reserved_is_sum_of_open_reservations(conn: &mut PgConnection) -> sqlx::
         "with held as (
              -- What kits hold is held of their components, as they were composed when it was promised.
              select coalesce(c.component, p.item) as item, p.location,
-                    sum(p.reserved * coalesce(c.quantity, 1)) as reserved
+                    sum((p.reserved - p.missing) * coalesce(c.quantity, 1)) as reserved
                from reservation_part p join reservation r using (order_id)
                left join kit_component c on c.kit = p.item and c.version = p.kit_version
-              where r.state = 1 and p.stocked and p.reserved > 0 group by 1, 2
+              where r.state = 1 and p.stocked and p.reserved > p.missing group by 1, 2
          )
          select coalesce(i.sku, item::text) || '@' || coalesce(l.code, location::text),
                 format('%s reserved, but open reservations hold %s', coalesce(s.reserved, 0), coalesce(h.reserved, 0))
@@ -88,7 +88,7 @@ async fn reservation_lines_conserved(conn: &mut PgConnection) -> sqlx::Result<In
            from reservation_part
           group by order_id, line_no
          having bool_or(quantity <> reserved + issued + backordered + refused + released
-                        or least(reserved, issued, returned, backordered, refused, released) < 0)
+                        or least(reserved - missing, missing, issued, returned, backordered, refused, released) < 0)
              or sum(returned) > sum(issued)
           order by 1 limit 100",
     )

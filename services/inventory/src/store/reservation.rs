@@ -90,7 +90,7 @@ pub async fn read_parts(
     let items: Option<Vec<i64>> = items.map(|items| items.iter().map(|item| item.0).collect());
     let rows = sqlx::query(
         "select order_id, line_no, location, item, stocked, quantity, reserved, issued, returned, backordered, refused,
-                released, kit_version
+                released, kit_version, missing
            from reservation_part
           where order_id = any($1) and ($2::int8[] is null or item = any($2))
           order by order_id, line_no, location",
@@ -127,6 +127,7 @@ pub async fn read_parts(
             backordered: row.try_get(9)?,
             refused: row.try_get(10)?,
             released: row.try_get(11)?,
+            missing: row.try_get(13)?,
             changed: false,
         });
     }
@@ -144,10 +145,11 @@ pub async fn insert(conn: &mut PgConnection, reservations: &[&Reservation]) -> s
     let part =
         "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
                                               reserved, issued, returned, backordered, refused, released,
-                                              kit_version, promised_at, ship_complete)
+                                              kit_version, promised_at, ship_complete, missing)
                 select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
                                      $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
-                                     $13::int8[], $14::int8[], $15::int8[], $16::timestamptz[], $17::bool[])";
+                                     $13::int8[], $14::int8[], $15::int8[], $16::timestamptz[], $17::bool[],
+                                     $18::int8[])";
     write_headers(conn, header, reservations).await?;
     write_parts(conn, part, reservations).await
 }
@@ -167,14 +169,15 @@ pub async fn save(conn: &mut PgConnection, reservations: &[&Reservation]) -> sql
     let part =
         "insert into reservation_part (order_id, line_no, location, item, stocked, priority, placed_at, quantity,
                                               reserved, issued, returned, backordered, refused, released,
-                                              kit_version, promised_at, ship_complete)
+                                              kit_version, promised_at, ship_complete, missing)
                 select * from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::bool[], $6::int2[],
                                      $7::timestamptz[], $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],
-                                     $13::int8[], $14::int8[], $15::int8[], $16::timestamptz[], $17::bool[])
+                                     $13::int8[], $14::int8[], $15::int8[], $16::timestamptz[], $17::bool[],
+                                     $18::int8[])
                 on conflict (order_id, line_no, location) do update
                    set quantity = excluded.quantity, reserved = excluded.reserved, issued = excluded.issued,
                        returned = excluded.returned, backordered = excluded.backordered, refused = excluded.refused,
-                       released = excluded.released";
+                       released = excluded.released, missing = excluded.missing";
     write_headers(conn, header, reservations).await?;
     write_parts(conn, part, reservations).await
 }
@@ -226,6 +229,7 @@ async fn write_parts(conn: &mut PgConnection, sql: &'static str, all: &[&Reserva
         .bind(parts.iter().map(|(_, p)| p.kit.as_ref().map(|kit| kit.version)).collect::<Vec<_>>())
         .bind(parts.iter().map(|(r, _)| r.wishes.promised_at).collect::<Vec<_>>())
         .bind(parts.iter().map(|(r, _)| r.wishes.ship_complete).collect::<Vec<_>>())
+        .bind(column(|p| p.missing))
         .execute(conn)
         .await?;
     Ok(())

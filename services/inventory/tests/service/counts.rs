@@ -1,5 +1,6 @@
 //! Cycle counts.
 
+use crate::goods::{line, tell_issued, tell_short};
 use crate::purchasing::id;
 use crate::testing::{NOW, Service, backorder, item, receipt, start};
 use crate::transfers::plan;
@@ -152,10 +153,21 @@ async fn reserved_stock_that_is_not_there_makes_the_last_in_the_queue_fall_short
     let counted = service.enter(&count.id, vec![entry("MUG", 7)], true).await.unwrap();
     assert_eq!(counted.state(), pb::CountState::Counted, "an order falls short: somebody has to approve");
     let approved = service.approve(&counted).await.unwrap();
-    let line = &approved.lines[0];
-    assert_eq!((line.booked, line.short, line.moot), (-2, 3, 0));
+    let counted = &approved.lines[0];
+    assert_eq!((counted.booked, counted.short, counted.moot), (-2, 3, 0));
     assert_eq!((service.levels("MUG").await.0, service.levels("MUG").await.1), (7, 7));
     assert_eq!(service.reservation(&first).await.lines[0].backordered, 0);
+    let missing = service.reservation(&last).await;
+    assert_eq!((missing.lines[0].allocations[0].reserved, missing.lines[0].backordered), (6, 0), "not taken yet");
+    let (event, fact) = service.facts::<pb::ReservedStockMissing>().await.remove(0);
+    assert_eq!((event.aggregate_id, event.version), (last.clone(), 2));
+    assert_eq!((fact.line_no, fact.location_id.as_str(), fact.quantity), (1, location.as_str(), 3));
+    assert!(service.facts::<pb::ShortageBooked>().await.is_empty());
+    service.assert_proven().await;
+
+    // The warehouse lets go of it: nothing more goes off the books.
+    tell_short(&service, &last, &location, vec![line(1, "MUG", 3)]).await;
+    assert_eq!(service.levels("MUG").await, (7, 7, 0));
     let short = service.reservation(&last).await;
     assert_eq!((short.lines[0].allocations[0].reserved, short.lines[0].backordered), (3, 3));
     let (event, fact) = service.facts::<pb::ShortageBooked>().await.remove(0);
@@ -165,6 +177,90 @@ async fn reserved_stock_that_is_not_there_makes_the_last_in_the_queue_fall_short
     service.receive_all(vec![receipt("MUG", &location, 3)]).await;
     service.fill().await;
     assert_eq!(service.reservation(&last).await.lines[0].backordered, 0);
+    service.assert_proven().await;
+}
+
+/// Ten promised to one order, of which a count does not find so many.
+async fn missing(service: &mut Service, quantity: i64) -> (String, String) {
+    let location = service.stocked(&[("MUG", 10)]).await;
+    let order = confirmed(service, "MUG", 10).await;
+    let count = service.count(&location, None).await;
+    let counted = service.enter(&count.id, vec![entry("MUG", 10 - quantity)], true).await.unwrap();
+    service.approve(&counted).await.unwrap();
+    assert_eq!(service.levels("MUG").await, (10 - quantity, 10 - quantity, 0));
+    service.assert_proven().await;
+    (location, order)
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_leaves_though_a_count_missed_it_is_found_again(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let (location, order) = missing(&mut service, 4).await;
+    tell_issued(&service, &order, &location, vec![line(1, "MUG", 8)]).await;
+    assert_eq!(service.levels("MUG").await, (0, 0, 0), "six were there, two are found");
+    let found = service.movements("MUG").await.into_iter().find(|movement| movement.reason == "UNBOOKED").unwrap();
+    assert_eq!((found.kind(), found.quantity), (pb::MovementKind::Adjustment, 2));
+    service.assert_proven().await;
+    // The other two are still not there.
+    tell_short(&service, &order, &location, vec![line(1, "MUG", 2)]).await;
+    assert_eq!(service.levels("MUG").await, (0, 0, 0));
+    let shown = service.reservation(&order).await;
+    assert_eq!((shown.lines[0].allocations[0].issued, shown.lines[0].backordered), (8, 2));
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_picker_who_misses_more_than_a_count_takes_the_rest_off_the_books(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let (location, order) = missing(&mut service, 2).await;
+    tell_short(&service, &order, &location, vec![line(1, "MUG", 5)]).await;
+    assert_eq!(service.levels("MUG").await, (5, 5, 0));
+    let off: Vec<i64> = service.movements("MUG").await.iter().map(|movement| movement.quantity).collect();
+    assert_eq!(off, [-3, -2, 10]);
+    // A second count finds the books right.
+    let count = service.count(&location, None).await;
+    let done = service.enter(&count.id, vec![entry("MUG", 5)], true).await.unwrap();
+    assert_eq!(done.state(), pb::CountState::Approved);
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_is_missing_is_not_free_when_the_order_lets_go(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let (location, order) = missing(&mut service, 4).await;
+    let reserved = vec![order::LocationQuantity { location_id: location.clone(), quantity: 3 }];
+    let cancelled = order::CancelledLine { line_no: 1, quantity: 3, reserved, backordered: 0 };
+    let fact =
+        order::OrderCancelled { order_id: order.clone(), lines: vec![cancelled], whole: false, ..Default::default() };
+    service.orders.tell(&order, &[fact]).await;
+    assert_eq!(service.levels("MUG").await, (6, 3, 0), "the warehouse may still say that four are not there");
+    service.assert_proven().await;
+    let fact = order::OrderCancelled { order_id: order.clone(), whole: true, ..Default::default() };
+    service.orders.tell(&order, &[fact]).await;
+    assert_eq!(service.levels("MUG").await, (6, 0, 0));
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_order_gives_up_what_it_kept_back(pool: PgPool) {
+    let mut service = start(&pool).await;
+    let (location, order) = missing(&mut service, 4).await;
+    let line =
+        |quantity, withheld| order::MissingLine { line_no: 1, location_id: location.clone(), quantity, withheld };
+    let told = |lines| order::OrderStockMissing { order_id: order.clone(), lines };
+    service.orders.tell(&order, &[told(vec![line(1, 3)])]).await;
+    assert_eq!(service.levels("MUG").await, (6, 6, 0));
+    let shown = service.reservation(&order).await;
+    assert_eq!((shown.lines[0].allocations[0].reserved, shown.lines[0].backordered), (7, 3));
+    let (_, fact) = service.facts::<pb::ShortageBooked>().await.remove(0);
+    assert_eq!((fact.quantity, fact.backordered, fact.location_id.as_str()), (3, 3, location.as_str()));
+    service.assert_proven().await;
+    // More than is missing any more: the rest is there, and comes back to who waits.
+    service.orders.tell(&order, &[told(vec![line(0, 2)])]).await;
+    service.fill().await;
+    assert_eq!(service.levels("MUG").await, (6, 6, 0));
+    let shown = service.reservation(&order).await;
+    assert_eq!((shown.lines[0].allocations[0].reserved, shown.lines[0].backordered), (6, 4));
     service.assert_proven().await;
 }
 

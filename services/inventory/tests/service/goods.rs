@@ -6,7 +6,7 @@ use pesan_api::inventory::v1 as pb;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-fn line(line_no: i32, sku: &str, quantity: i64) -> fulfilment::ShipmentLine {
+pub fn line(line_no: i32, sku: &str, quantity: i64) -> fulfilment::ShipmentLine {
     fulfilment::ShipmentLine { line_no, sku: sku.into(), quantity, stocked: sku != "POSTAGE" }
 }
 
@@ -20,13 +20,13 @@ fn issued(order_id: &str, location: &str, lines: Vec<fulfilment::ShipmentLine>) 
     }
 }
 
-async fn tell_issued(service: &Service, order_id: &str, location: &str, lines: Vec<fulfilment::ShipmentLine>) {
+pub async fn tell_issued(service: &Service, order_id: &str, location: &str, lines: Vec<fulfilment::ShipmentLine>) {
     let fact = issued(order_id, location, lines);
     service.fulfilment.tell_of(&fact.fulfilment_order_id.clone(), order_id, &[fact]);
     service.fulfilment.applied().await;
 }
 
-async fn tell_short(service: &Service, order_id: &str, location: &str, lines: Vec<fulfilment::ShipmentLine>) {
+pub async fn tell_short(service: &Service, order_id: &str, location: &str, lines: Vec<fulfilment::ShipmentLine>) {
     let fulfilment_order_id = Uuid::now_v7().to_string();
     let fact = fulfilment::ShortPicked {
         fulfilment_order_id: fulfilment_order_id.clone(),

@@ -2,7 +2,7 @@
 
 use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine, InvoiceIssued};
 use pesan_api::fulfilment::v1::{Delivered, ExpectedReturnClosed, GoodsIssued, ReturnReceived};
-use pesan_api::inventory::v1::{BackordersFilled, ReservationExpired, ShortageBooked};
+use pesan_api::inventory::v1::{BackordersFilled, ReservationExpired, ReservedStockMissing, ShortageBooked};
 use pesan_feed::Event;
 use prost::Name as _;
 
@@ -10,8 +10,10 @@ use prost::Name as _;
 pub enum Fact {
     /// Waiting quantities got stock.
     Filled(BackordersFilled),
-    /// A picker found less.
+    /// A picker or a count found less.
     Short(ShortageBooked),
+    /// A count found less than is reserved; the warehouse, or this service of what it keeps back, lets go of it.
+    Missing(ReservedStockMissing),
     /// An unconfirmed promise lapsed.
     Expired,
     /// Goods left.
@@ -42,6 +44,7 @@ impl Fact {
             ExpectedReturnClosed::full_name(),
             BackordersFilled::full_name(),
             ShortageBooked::full_name(),
+            ReservedStockMissing::full_name(),
             ReservationExpired::full_name(),
         ]
     }
@@ -68,6 +71,8 @@ impl Fact {
             Ok(Some(Self::Filled(fact)))
         } else if let Some(fact) = event.decode::<ShortageBooked>()? {
             Ok(Some(Self::Short(fact)))
+        } else if let Some(fact) = event.decode::<ReservedStockMissing>()? {
+            Ok(Some(Self::Missing(fact)))
         } else {
             Ok(event.is::<ReservationExpired>().then_some(Self::Expired))
         }
@@ -78,7 +83,7 @@ impl Fact {
         match self {
             Self::Filled(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Short(fact) => vec![fact.line_no],
-            Self::Expired | Self::Allowed(_) | Self::Closed(_) => Vec::new(),
+            Self::Expired | Self::Missing(_) | Self::Allowed(_) | Self::Closed(_) => Vec::new(),
             Self::Issued(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Delivered(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Returned(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
@@ -98,6 +103,6 @@ impl Fact {
 
     /// True for facts of inventory: the order remembers which of them its quantities include.
     pub fn is_of_inventory(&self) -> bool {
-        matches!(self, Self::Filled(_) | Self::Short(_) | Self::Expired)
+        matches!(self, Self::Filled(_) | Self::Short(_) | Self::Missing(_) | Self::Expired)
     }
 }

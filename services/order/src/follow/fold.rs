@@ -12,7 +12,7 @@ use crate::store::change::Mark;
 use anyhow::Context as _;
 use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine};
 use pesan_api::fulfilment::v1::{ExpectedReturnClosed, ReturnReceived};
-use pesan_api::inventory::v1::{BackordersFilled, ShortageBooked};
+use pesan_api::inventory::v1::{BackordersFilled, ReservedStockMissing, ShortageBooked};
 use pesan_api::order::v1 as pb;
 use pesan_feed::{Event, NewEvent};
 use pesan_grpc::parse::from_money;
@@ -56,6 +56,8 @@ struct Change<'a> {
     skus: HashMap<(Uuid, i32), String>,
     /// Quantities that nobody found and nobody waits for.
     lost: BTreeMap<i32, i64>,
+    /// What a count did not find.
+    missing: Vec<Part>,
 }
 
 impl Change<'_> {
@@ -116,7 +118,8 @@ impl<'a> Fold<'a> {
             Fact::Delivered(_) => newest(&mut head.delivered_at),
             _ => {}
         }
-        let change = Change { last: event, ready: Vec::new(), skus: HashMap::new(), lost: BTreeMap::new() };
+        let change =
+            Change { last: event, ready: Vec::new(), skus: HashMap::new(), lost: BTreeMap::new(), missing: vec![] };
         self.changes.entry(order_id).and_modify(|change| change.last = event).or_insert_with(|| {
             self.orders.push(order_id);
             change
@@ -125,6 +128,10 @@ impl<'a> Fold<'a> {
             Fact::Filled(fact) => self.fill(order_id, event.version, fact),
             Fact::Short(fact) if self.has(order_id, fact.line_no, event.version) => Ok(()),
             Fact::Short(fact) => self.fall_short(order_id, fact),
+            Fact::Missing(fact) => {
+                self.miss(order_id, fact);
+                Ok(())
+            }
             Fact::Expired => self.lapse(order_id),
             Fact::Issued(fact) => self.each(
                 order_id,
@@ -228,6 +235,14 @@ impl<'a> Fold<'a> {
             *change.lost.entry(fact.line_no).or_default() += lost;
         }
         Ok(())
+    }
+
+    /// Nothing changes before those who have it let go of it.
+    fn miss(&mut self, order_id: Uuid, fact: &ReservedStockMissing) {
+        let location = convert::location(&fact.location_id).unwrap_or_default();
+        if let Some(change) = self.changes.get_mut(&order_id) {
+            change.missing.push(Part { line_no: fact.line_no, location, quantity: fact.quantity });
+        }
     }
 
     /// Only an order that is not confirmed can lose its promise this way.
@@ -344,12 +359,19 @@ impl<'a> Fold<'a> {
                 let fact = convert::events::lines_ready(*order_id, &change.ready, &change.skus);
                 events.push(change.last.follow_up(*order_id, head.next_version(), &fact));
             }
-            if events.len() == count {
+            // What is missing is told once it is known who has it.
+            if events.len() == count && change.missing.is_empty() {
                 let version = head.next_version();
                 events.push(change.last.follow_up(*order_id, version, &convert::events::progressed(head)));
             }
         }
         events
+    }
+
+    /// What counts did not find, by order.
+    pub fn missing(&self) -> Vec<(Uuid, &[Part])> {
+        let of = |id: &Uuid| Some((*id, self.changes.get(id)?.missing.as_slice()));
+        self.orders.iter().filter_map(of).filter(|(_, parts)| !parts.is_empty()).collect()
     }
 
     /// The lines to be written.

@@ -4,6 +4,7 @@
 mod due;
 mod fact;
 mod fold;
+mod missing;
 mod promises;
 
 use crate::ops::Books;
@@ -88,6 +89,9 @@ impl Handle for Follow {
             fold.release(parts, skus);
         }
         let mut events = fold.publish(now);
+        store::delivery::keep(conn, fold.kept_back()).await?;
+        store::delivery::fall_due(conn, fold.due()).await?;
+        events.extend(missing::tell(conn, &mut fold).await?);
         let exchanged = store::rma::receive(conn, &fold.received()).await?;
         store::rma::add_discrepancies(conn, fold.discrepancies()).await?;
         let closed = store::rma::release(conn, &fold.released()).await?;
@@ -96,9 +100,6 @@ impl Handle for Follow {
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
         store::change::pass_over(conn, fold.passed_over()).await?;
-        let (kept_back, due) = (fold.kept_back(), fold.due());
-        store::delivery::keep(conn, kept_back).await?;
-        store::delivery::fall_due(conn, due).await?;
         pesan_feed::append(conn, &events).await?;
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = fold.changed_orders();
         Ok(())

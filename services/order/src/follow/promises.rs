@@ -54,7 +54,9 @@ fn add(kept: &mut Kept, fact: &Fact) -> anyhow::Result<()> {
             kept.held = None;
             return Ok(());
         }
-        Fact::Issued(_)
+        // Only of confirmed orders, and it takes nothing yet.
+        Fact::Missing(_)
+        | Fact::Issued(_)
         | Fact::Delivered(_)
         | Fact::Returned(_)
         | Fact::Invoiced(_)

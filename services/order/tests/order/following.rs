@@ -4,7 +4,9 @@ use crate::peers::{ANNEX, HALL};
 use crate::suite::{Suite, order, parts, start, start_with};
 use pesan_api::billing::v1::{CreditNoteIssued, Document, DocumentLine, InvoiceIssued};
 use pesan_api::fulfilment::v1::{Delivered, GoodsIssued, Parcel, ShipmentLine};
-use pesan_api::inventory::v1::{BackordersFilled, FilledLine, ReservationExpired, ShortageBooked};
+use pesan_api::inventory::v1::{
+    BackordersFilled, FilledLine, ReservationExpired, ReservedStockMissing, ShortageBooked,
+};
 use pesan_api::order::v1::*;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -184,6 +186,30 @@ async fn a_shortage_waits_again_or_is_cancelled(pool: PgPool) {
     let fact: OrderCancelled = suite.fact(&placed.id).await;
     assert_eq!((fact.whole, fact.lines[0].quantity, fact.lines[0].backordered), (false, 3, 0));
     assert!(fact.lines[0].reserved.is_empty(), "inventory has let go of it already");
+    suite.assert_proven().await;
+}
+
+pub fn stock_is_missing(suite: &Suite, placed: &Order, location: &str, quantity: i64) {
+    let fact = ReservedStockMissing {
+        order_id: placed.id.clone(),
+        line_no: 1,
+        sku: "TEA".into(),
+        location_id: location.into(),
+        quantity,
+    };
+    suite.peers.inventory.feed.tell(&placed.id, &fact);
+}
+
+#[sqlx::test(migrations = false)]
+async fn fulfilment_is_told_what_a_count_did_not_find(pool: PgPool) {
+    let suite = start(pool).await;
+    let placed = suite.place(order(&[("TEA", 5)])).await;
+    stock_is_missing(&suite, &placed, HALL, 2);
+    let told = suite.until_it(&placed.id, |order| order.version == 3).await;
+    assert_eq!(parts(&told.quantities), [("ordered", 5), ("reserved", 5)], "it may be picked");
+    let fact: OrderStockMissing = suite.fact(&placed.id).await;
+    let line = MissingLine { line_no: 1, location_id: HALL.into(), quantity: 2, withheld: 0 };
+    assert_eq!((fact.order_id.as_str(), fact.lines), (placed.id.as_str(), vec![line]));
     suite.assert_proven().await;
 }
 

@@ -1,10 +1,11 @@
 //! Wishes, orders that ship complete, dates and blocks: what is handed to fulfilment, and when.
 
 use crate::changing::{change, plan};
+use crate::following::stock_is_missing;
 use crate::peers::{FakeInventory, HALL, day};
 use crate::proving::{broken, digests, value};
 use crate::suite::{Suite, order, parts, reason, start, start_at};
-use pesan_api::inventory::v1::{BackordersFilled, FilledLine};
+use pesan_api::inventory::v1::{BackordersFilled, FilledLine, ShortageBooked};
 use pesan_api::order::v1::change::Kind;
 use pesan_api::order::v1::*;
 use pesan_grpc::parse::to_timestamp;
@@ -67,6 +68,39 @@ async fn release(suite: &Suite, name: &str) -> Order {
     let again = suite.schedules.clone().release_delivery(request).await.unwrap().into_inner().order.unwrap();
     assert_eq!(first, again, "the same request has the same answer");
     first
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_a_count_did_not_find_of_what_is_kept_back_is_given_up(pool: PgPool) {
+    let suite = start(pool).await;
+    stock(&suite.peers.inventory, "TEA", 3);
+    let placed = suite.place(with(complete(), &[("TEA", 5)])).await;
+    assert_eq!(withheld(&placed), 3);
+    stock_is_missing(&suite, &placed, HALL, 2);
+    let less = suite.until_it(&placed.id, |order| withheld(order) == 1).await;
+    assert_eq!(parts(&less.quantities), [("ordered", 5), ("reserved", 3), ("backordered", 2)]);
+    let fact: OrderStockMissing = suite.fact(&placed.id).await;
+    assert_eq!(fact.lines, [MissingLine { line_no: 1, location_id: HALL.into(), quantity: 0, withheld: 2 }]);
+    suite.assert_proven().await;
+
+    // Inventory books the shortage, and what comes then is kept back with the rest until all is there.
+    let short = ShortageBooked {
+        order_id: placed.id.clone(),
+        line_no: 1,
+        sku: "TEA".into(),
+        location_id: HALL.into(),
+        quantity: 2,
+        backordered: 2,
+    };
+    suite.peers.inventory.feed.tell(&placed.id, &short);
+    let waits = suite.until_it(&placed.id, |order| order.quantities.as_ref().unwrap().backordered == 4).await;
+    assert_eq!((parts(&waits.quantities)[1], withheld(&waits)), (("reserved", 1), 1));
+    suite.assert_proven().await;
+    fill(&suite, &placed, 1, 4);
+    let all = suite.until(&placed.id, OrderState::Confirmed).await;
+    assert_eq!((parts(&all.quantities), withheld(&all)), (vec![("ordered", 5), ("reserved", 5)], 0));
+    assert_eq!(given(&suite, &placed).await, [(1, "TEA".into(), 5)]);
+    suite.assert_proven().await;
 }
 
 #[sqlx::test(migrations = false)]

@@ -101,7 +101,7 @@ impl Ring {
                     pb::CancelOrderRequest { request_id: request_id(), name: id, lines, ..Default::default() };
                 ("cancel", hands.orders.clone().cancel_order(request).await.map(drop))
             }
-            10..45 => {
+            10..38 => {
                 let kind = match dice.random_range(0..10) {
                     0..4 => Kind::SetQuantity(pb::SetQuantity { line_no, quantity: dice.random_range(1..=9) }),
                     4..7 => {
@@ -121,12 +121,12 @@ impl Ring {
                 };
                 ("change", hands.change(id, kind).await)
             }
+            38..45 => ("count", hands.count(&self.location_id, sku, dice).await),
             45..55 => {
                 let received = self.suite.receive(sku, &self.location_id, dice.random_range(1..=4)).await;
                 ("receive", received.map_err(|error| Status::internal(error.to_string())))
             }
-            55..62 => ("count", hands.count(&self.location_id, sku, dice).await),
-            62..69 => ("return", hands.give_back(id, line_no, dice.random_range(1..=2)).await),
+            55..65 => ("return", hands.give_back(id, line_no, dice.random_range(1..=2)).await),
             _ => ("warehouse", hands.work(id, dice).await),
         }
     }

@@ -146,7 +146,7 @@ fn order_fact(event: &Event) -> anyhow::Result<Option<(Uuid, OrderFact)>> {
         let withheld: Vec<_> = withheld.collect::<anyhow::Result<_>>()?;
         // What fulfilment has is told by fulfilment.
         let given_up = (!withheld.is_empty()).then_some(OrderFact::StockMissing { withheld });
-        return Ok(given_up.map(|given_up| anyhow::Ok((id(&fact.order_id)?, given_up))).transpose()?);
+        return given_up.map(|given_up| Ok((id(&fact.order_id)?, given_up))).transpose();
     }
     if let Some(fact) = event.decode::<order::OrderRejected>()? {
         return Ok(Some((id(&fact.order_id)?, OrderFact::Rejected)));

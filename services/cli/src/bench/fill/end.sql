@@ -3,4 +3,3 @@ drop function fill_tracking(bigint);
 drop function fill_time(timestamptz);
 drop function fill_id(text, uuid, bigint);
 drop function fill_prefix(timestamptz);
-drop function fill_hex(text);

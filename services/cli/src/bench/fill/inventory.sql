@@ -15,22 +15,22 @@ select n.order_id, t.line_no, t.location, i.id, t.stocked, t.priority, n.at, t.q
   join item i on i.sku = line.sku
  order by n.g, t.line_no;
 
-insert into movement (id, item, location, quantity, damaged, kind, reason, reference, effective_at, recorded_at)
-select fill_id(n.prefix, t.id, n.g), i.id, t.location, t.quantity, t.damaged, t.kind, t.reason, n.order_id, n.at,
-       t.recorded_at + n.shift
-  from fill_slice n, fill_example m
-  join movement t on t.reference = m.order_id::text
-  join item of_example on of_example.id = t.item
- cross join lateral (select case of_example.sku when m.sku1 then n.sku1 else n.sku2 end as sku) line
-  join item i on i.sku = line.sku
- order by n.g, t.seq;
-
+-- `reference <> ''` is what the index on it wants to be told.
+with moved as (
+    insert into movement (id, item, location, quantity, damaged, kind, reason, reference, effective_at, recorded_at)
+    select fill_id(n.prefix, t.id, n.g), i.id, t.location, t.quantity, t.damaged, t.kind, t.reason, n.order_id, n.at,
+           t.recorded_at + n.shift
+      from fill_slice n, fill_example m
+      join movement t on t.reference = m.order_id::text and t.reference <> ''
+      join item of_example on of_example.id = t.item
+     cross join lateral (select case of_example.sku when m.sku1 then n.sku1 else n.sku2 end as sku) line
+      join item i on i.sku = line.sku
+     order by n.g, t.seq
+    returning item, location, quantity)
 update stock s
-   set on_hand = s.on_hand + moved.quantity
-  from (select v.item, v.location, sum(v.quantity) as quantity
-          from fill_slice n join movement v on v.reference = n.order_id::text
-         group by v.item, v.location) moved
- where (s.item, s.location) = (moved.item, moved.location);
+   set on_hand = s.on_hand + all_moved.quantity
+  from (select item, location, sum(quantity) as quantity from moved group by item, location) all_moved
+ where s.item = all_moved.item and s.location = all_moved.location;
 
 update item set used = true
  where not used and sku in (select sku1 from fill_slice union select sku2 from fill_slice);

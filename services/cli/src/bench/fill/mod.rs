@@ -10,12 +10,12 @@ mod schemas;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr as _;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use time::OffsetDateTime;
 
 use crate::endpoints::Service;
 use crate::output::{self, Output};
@@ -34,12 +34,12 @@ struct Filled {
 
 /// Fills the databases of a suite that does not run. Of the newest `events` orders the feeds have the events; none: of all.
 pub async fn fill(data: &Path, orders: i64, events: Option<i64>, output: Output) -> Result<()> {
-    let started = OffsetDateTime::now_utc();
+    let started = Instant::now();
     let databases = Databases::start(data).await?;
     let filled = fill_databases(data, &databases, orders, events.unwrap_or(orders)).await;
     databases.stop().await?;
     let bytes = filled?;
-    let seconds = (OffsetDateTime::now_utc() - started).as_seconds_f64().round();
+    let seconds = started.elapsed().as_secs_f64().round();
     let filled = Filled { orders, seconds, bytes, bytes_per_order: bytes / orders };
     if output == Output::Json {
         return output::json_line(&filled);

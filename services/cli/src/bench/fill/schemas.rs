@@ -210,7 +210,7 @@ impl Schemas {
             .bind(self.events_from)
             .execute(&mut *tx)
             .await?;
-        sqlx::raw_sql("analyze fill_slice").execute(&mut *tx).await?;
+        sqlx::raw_sql("analyze fill_slice (g)").execute(&mut *tx).await?;
         sqlx::raw_sql(copies(service)).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }

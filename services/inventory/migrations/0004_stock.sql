@@ -103,7 +103,7 @@ create trigger lot_movement_append_only before update or delete or truncate on l
 -- For the lots that a movement moved, while a count is on.
 create index lot_movement_of_movement on lot_movement (movement);
 
--- The lots of documents' lines, in base units: what came of a purchase order, what a transfer moves.
+-- The lots of documents' lines, in base units: what came of a purchase order, what a transfer moves, what was counted.
 create table purchase_receipt_lot (
     purchase_order uuid    not null,
     number         integer not null,
@@ -132,6 +132,21 @@ create table transfer_lot (
     constraint transfer_lot_conserved
         check (received >= 0 and damaged >= 0 and lost >= 0 and received + damaged + lost <= shipped)
 ) with (fillfactor = 80);
+
+create table stock_count_lot (
+    count      uuid   not null,
+    item       bigint not null,
+    code       text collate "C" not null,
+    -- As whoever counted it says; null: it does not expire, or is known already.
+    expires_on date,
+    -- 0: not found.
+    counted    bigint not null,
+    -- What the books said when its item was counted.
+    book       bigint not null,
+    primary key (count, item, code),
+    foreign key (count, item) references stock_count_line (count, item),
+    constraint stock_count_lot_not_negative check (counted >= 0)
+);
 
 -- The backorder queue: by priority, then promise, then age.
 

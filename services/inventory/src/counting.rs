@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::item::ItemId;
 use crate::location::LocationId;
-use crate::stock::Level;
-use time::OffsetDateTime;
+use crate::lot::{Bucket, LotQuantity, Lots};
+use crate::stock::{Level, StockKey};
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 /// Who approves a count whose differences are within its threshold.
@@ -55,11 +56,10 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Whether a difference of an item needs nobody's approval.
-    pub fn allows(self, book: i64, counted: i64) -> bool {
-        let off = i128::from((counted - book).abs());
-        off <= i128::from(self.units) && off * 100 <= i128::from(book.max(0)) * i128::from(self.percent)
-            || counted == book
+    /// Whether being `off` so many from what the books said of an item needs nobody's approval.
+    pub fn allows(self, book: i64, off: i64) -> bool {
+        let off = i128::from(off);
+        off <= i128::from(self.units) && off * 100 <= i128::from(book.max(0)) * i128::from(self.percent) || off == 0
     }
 }
 
@@ -91,7 +91,75 @@ pub struct Count {
 pub struct Line {
     pub item: ItemId,
     pub entry: Option<Entry>,
+    /// Of a tracked item, by code: those found, and those that the books knew. They sum to the entry.
+    pub lots: Vec<CountedLot>,
     pub outcome: Outcome,
+}
+
+/// What was counted of a lot, and what the books said then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedLot {
+    pub code: String,
+    /// As whoever counted it says.
+    pub expires_on: Option<Date>,
+    pub counted: i64,
+    pub book: i64,
+}
+
+impl Line {
+    /// Not counted yet.
+    pub fn new(item: ItemId) -> Self {
+        Self { item, entry: None, lots: Vec::new(), outcome: Outcome::default() }
+    }
+
+    /// What was found beyond the books, and what is missing of them; of a tracked item both can be.
+    pub fn difference(&self) -> (i64, i64) {
+        if self.lots.is_empty() {
+            let difference = self.entry.map_or(0, |entry| entry.counted - entry.book);
+            return (difference.max(0), (-difference).max(0));
+        }
+        let differences = || self.lots.iter().map(|lot| lot.counted - lot.book);
+        (differences().filter(|off| *off > 0).sum(), -differences().filter(|off| *off < 0).sum::<i64>())
+    }
+
+    /// Whether anything of it is not as the books said.
+    pub fn differs(&self) -> bool {
+        self.difference() != (0, 0)
+    }
+
+    /// The lots found beyond the books, with how much of each.
+    pub fn found(&self) -> Vec<LotQuantity> {
+        let found = self.lots.iter().filter(|lot| lot.counted > lot.book);
+        found
+            .map(|lot| LotQuantity {
+                code: lot.code.clone(),
+                quantity: lot.counted - lot.book,
+                expires_on: lot.expires_on,
+            })
+            .collect()
+    }
+
+    /// The lots missing of the books, with how much of each is still there to be taken off them.
+    pub fn missing(&self, location: LocationId, there: &Lots) -> Vec<LotQuantity> {
+        let key = StockKey { item: self.item, location };
+        let missing = self.lots.iter().filter(|lot| lot.counted < lot.book).map(|lot| LotQuantity {
+            code: lot.code.clone(),
+            quantity: there.there(key, &lot.code, Bucket::OnHand).min(lot.book - lot.counted),
+            expires_on: None,
+        });
+        missing.filter(|lot| lot.quantity > 0).collect()
+    }
+
+    /// What becomes of its difference, given the stock and the lots that there are now.
+    pub fn settle(&self, location: LocationId, level: Level, there: &Lots) -> Outcome {
+        let (found, missing) = self.difference();
+        if self.lots.is_empty() {
+            return settle(found, missing, level);
+        }
+        let to_take = self.missing(location, there).iter().map(|lot| lot.quantity).sum();
+        let outcome = settle(found, to_take, level);
+        Outcome { moot: outcome.moot + missing - to_take, ..outcome }
+    }
 }
 
 /// What was counted, when, and what the books said then.
@@ -113,16 +181,12 @@ pub struct Outcome {
     pub moot: i64,
 }
 
-/// Splits a difference over the stock there is now. What is missing is taken from free stock first, then from what is
-/// reserved; what is not on the books any more cannot be taken off them.
-pub fn settle(difference: i64, level: Level) -> Outcome {
-    if difference >= 0 {
-        return Outcome { booked: difference, ..Outcome::default() };
-    }
-    let missing = -difference;
-    let free = (level.on_hand - level.reserved).clamp(0, missing);
+/// Splits a difference over the stock there is now. What is missing is taken from free stock first, with what was found,
+/// then from what is reserved; what is not on the books any more cannot be taken off them.
+pub fn settle(found: i64, missing: i64, level: Level) -> Outcome {
+    let free = (level.on_hand + found - level.reserved).clamp(0, missing);
     let short = level.reserved.min(missing - free);
-    Outcome { booked: -free, short, moot: missing - free - short }
+    Outcome { booked: found - free, short, moot: missing - free - short }
 }
 
 impl Count {
@@ -134,12 +198,13 @@ impl Count {
     }
 
     /// Enters what was counted of items; one that is not listed yet is added.
-    pub fn enter(&mut self, entries: &[(ItemId, Entry)]) -> Result<(), Error> {
+    pub fn enter(&mut self, entries: Vec<(ItemId, Entry, Vec<CountedLot>)>) -> Result<(), Error> {
         self.expect(Stage::Counting)?;
-        for (item, entry) in entries {
-            match self.lines.iter_mut().find(|line| line.item == *item) {
-                Some(line) => line.entry = Some(*entry),
-                None => self.lines.push(Line { item: *item, entry: Some(*entry), outcome: Outcome::default() }),
+        for (item, entry, lots) in entries {
+            let counted = Line { entry: Some(entry), lots, ..Line::new(item) };
+            match self.lines.iter_mut().find(|line| line.item == item) {
+                Some(line) => *line = counted,
+                None => self.lines.push(counted),
             }
         }
         self.version += 1;
@@ -155,8 +220,11 @@ impl Count {
         }
         self.stage = Stage::Counted;
         self.counted_at = Some(at);
-        let mut entries = self.lines.iter().filter_map(|line| line.entry);
-        Ok(entries.all(|entry| self.threshold.allows(entry.book, entry.counted)))
+        let allows = |line: &Line| {
+            let (found, missing) = line.difference();
+            self.threshold.allows(line.entry.map_or(0, |entry| entry.book), found.max(missing))
+        };
+        Ok(self.lines.iter().all(allows))
     }
 
     /// Makes sure that it can be decided, and is as the decider saw it.
@@ -182,7 +250,7 @@ impl Count {
         if recount {
             self.counted_at = None;
             for line in &mut self.lines {
-                line.entry = None;
+                *line = Line::new(line.item);
             }
         }
     }
@@ -191,13 +259,14 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lot::StoredLot;
+    use crate::stock::Buckets;
     use proptest::prelude::*;
     use time::macros::datetime;
 
     const AT: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 
     fn count(items: &[i64]) -> Count {
-        let line = |item: &i64| Line { item: ItemId(*item), entry: None, outcome: Outcome::default() };
         Count {
             id: Uuid::now_v7(),
             number: 1,
@@ -212,12 +281,58 @@ mod tests {
             decided_by: String::new(),
             version: 1,
             facts: 0,
-            lines: items.iter().map(line).collect(),
+            lines: items.iter().map(|item| Line::new(ItemId(*item))).collect(),
         }
     }
 
-    fn entry(counted: i64, book: i64) -> Entry {
-        Entry { counted, at: AT, book }
+    fn entry(item: i64, counted: i64, book: i64) -> (ItemId, Entry, Vec<CountedLot>) {
+        (ItemId(item), Entry { counted, at: AT, book }, Vec::new())
+    }
+
+    /// Code, counted, book.
+    fn of_lots(lots: &[(&str, i64, i64)]) -> Line {
+        let lot = |(code, counted, book): &(&str, i64, i64)| CountedLot {
+            code: (*code).into(),
+            expires_on: None,
+            counted: *counted,
+            book: *book,
+        };
+        let lots: Vec<CountedLot> = lots.iter().map(lot).collect();
+        let (counted, book) = (lots.iter().map(|l| l.counted).sum(), lots.iter().map(|l| l.book).sum());
+        Line { entry: Some(Entry { counted, at: AT, book }), lots, ..Line::new(ItemId(1)) }
+    }
+
+    /// What is there now, by code.
+    fn there(lots: &[(&str, i64)]) -> Lots {
+        let stored = |(code, on_hand): &(&str, i64)| StoredLot {
+            key: StockKey { item: ItemId(1), location: LocationId(1) },
+            code: (*code).into(),
+            expires_on: None,
+            there: Buckets { on_hand: *on_hand, ..Buckets::default() },
+        };
+        Lots::new(Date::MIN, lots.iter().map(stored))
+    }
+
+    #[test]
+    fn another_lot_than_the_books_knew_makes_up_for_the_one_that_is_missing() {
+        let line = of_lots(&[("A", 2, 5), ("B", 3, 0)]);
+        assert_eq!((line.difference(), line.entry.map(|e| e.counted - e.book)), ((3, 3), Some(0)));
+        let level = Level { on_hand: 5, reserved: 5, ..Level::default() };
+        let outcome = line.settle(LocationId(1), level, &there(&[("A", 5)]));
+        assert_eq!(outcome, Outcome::default(), "nobody falls short: what was found is there instead");
+        assert_eq!((line.found()[0].quantity, line.missing(LocationId(1), &there(&[("A", 5)]))[0].quantity), (3, 3));
+        let mut count = count(&[]);
+        count.threshold = Threshold { units: 2, percent: 100 };
+        count.lines = vec![line];
+        assert!(!count.complete(AT).unwrap(), "three of another lot are off by three");
+    }
+
+    #[test]
+    fn what_of_a_missing_lot_has_left_meanwhile_is_moot() {
+        let line = of_lots(&[("A", 1, 5), ("B", 4, 4)]);
+        let level = Level { on_hand: 6, reserved: 5, ..Level::default() };
+        let outcome = line.settle(LocationId(1), level, &there(&[("A", 2), ("B", 4)]));
+        assert_eq!(outcome, Outcome { booked: -1, short: 1, moot: 2 });
     }
 
     #[test]
@@ -226,20 +341,20 @@ mod tests {
         for (book, counted, allowed) in
             [(100, 95, true), (100, 94, false), (30, 27, true), (30, 26, false), (0, 0, true), (0, 1, false)]
         {
-            assert_eq!(threshold.allows(book, counted), allowed, "{book} {counted}");
+            assert_eq!(threshold.allows(book, (counted - book).abs()), allowed, "{book} {counted}");
         }
-        assert!(Threshold::default().allows(7, 7) && !Threshold::default().allows(7, 8));
+        assert!(Threshold::default().allows(7, 0) && !Threshold::default().allows(7, 1));
     }
 
     #[test]
     fn a_count_is_over_when_everything_is_counted() {
         let mut counted = count(&[1, 2]);
-        counted.enter(&[(ItemId(1), entry(9, 10))]).unwrap();
+        counted.enter(vec![entry(1, 9, 10)]).unwrap();
         assert!(matches!(counted.complete(AT), Err(Error::CountIncomplete(1))));
-        counted.enter(&[(ItemId(1), entry(10, 10)), (ItemId(2), entry(5, 5)), (ItemId(3), entry(0, 0))]).unwrap();
+        counted.enter(vec![entry(1, 10, 10), entry(2, 5, 5), entry(3, 0, 0)]).unwrap();
         assert_eq!(counted.lines.len(), 3, "what was found is added");
         assert!(counted.complete(AT).unwrap());
-        assert!(counted.enter(&[]).is_err() && counted.complete(AT).is_err());
+        assert!(counted.enter(vec![]).is_err() && counted.complete(AT).is_err());
         assert!(matches!(counted.expect_decidable(1), Err(Error::VersionConflict(3))));
         counted.expect_decidable(3).unwrap();
         counted.reject("kim", true, AT);
@@ -253,7 +368,11 @@ mod tests {
         for (difference, booked, short, moot) in
             [(3, 3, 0, 0), (0, 0, 0, 0), (-2, -2, 0, 0), (-5, -2, 3, 0), (-10, -2, 8, 0), (-12, -2, 8, 2)]
         {
-            assert_eq!(settle(difference, level), Outcome { booked, short, moot }, "{difference}");
+            assert_eq!(
+                settle(difference.max(0), (-difference).max(0), level),
+                Outcome { booked, short, moot },
+                "{difference}"
+            );
         }
     }
 
@@ -263,7 +382,7 @@ mod tests {
             difference in -1_000i64..1_000, reserved in 0i64..500, free in 0i64..500
         ) {
             let level = Level { on_hand: reserved + free, reserved, ..Level::default() };
-            let outcome = settle(difference, level);
+            let outcome = settle(difference.max(0), (-difference).max(0), level);
             prop_assert_eq!(outcome.booked - outcome.short - outcome.moot, difference);
             let (on_hand, reserved) = (level.on_hand + outcome.booked - outcome.short, reserved - outcome.short);
             prop_assert!(reserved >= 0 && on_hand >= reserved);

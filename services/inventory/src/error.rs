@@ -101,7 +101,7 @@ pub enum Error {
     ReasonNeeded(String),
     #[error("{field}: must be at most {most}")]
     OverDelivery { field: String, most: i64 },
-    #[error("the location has more than {0} items; name those to be counted")]
+    #[error("the location has more than {0} items, or lots of them; name those to be counted")]
     CountTooLarge(usize),
     #[error("the location has no stock to be counted; name the items")]
     NothingToCount,

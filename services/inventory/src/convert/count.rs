@@ -1,5 +1,6 @@
 use super::item;
-use crate::counting::{Count, Stage, Threshold};
+use super::stock::lots;
+use crate::counting::{Count, CountedLot, Stage, Threshold};
 use crate::document::DocumentKind;
 use crate::known::Known;
 use crate::ops::count::{Counted, MOST_ITEMS, Wanted};
@@ -46,6 +47,7 @@ pub fn parse_entries(v: &mut Violations, entries: Vec<pb::CountEntry>, now: Offs
             sku: item::sku(v, &field("sku"), entry.sku),
             quantity: v.within(&field("quantity"), entry.quantity, 0, LARGEST),
             at,
+            lots: lots(v, &field("lots"), entry.lots),
         });
     }
     counted
@@ -75,6 +77,12 @@ pub fn count(known: &Known, count: &Count) -> pb::Count {
         Stage::Rejected => pb::CountState::Rejected,
     };
     let blind = count.stage == Stage::Counting;
+    let lot = |lot: &CountedLot| pb::CountLot {
+        lot: lot.code.clone(),
+        counted: lot.counted,
+        book: (!blind).then_some(lot.book),
+        difference: (!blind).then_some(lot.counted - lot.book),
+    };
     let line = |line: &crate::counting::Line| pb::CountLine {
         sku: known.sku(line.item).to_owned(),
         counted: line.entry.map(|entry| entry.counted),
@@ -84,6 +92,7 @@ pub fn count(known: &Known, count: &Count) -> pb::Count {
         booked: line.outcome.booked,
         short: line.outcome.short,
         moot: line.outcome.moot,
+        lots: line.lots.iter().filter(|lot| !blind || lot.counted > 0).map(lot).collect(),
     };
     let mut lines: Vec<pb::CountLine> = count.lines.iter().map(line).collect();
     lines.sort_by(|a, b| a.sku.cmp(&b.sku));

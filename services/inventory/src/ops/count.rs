@@ -12,11 +12,12 @@ use super::move_stock::{Books, Cost, Entry as Booking};
 use super::{Inventory, insist};
 use crate::convert::count as shown;
 use crate::convert::facts;
-use crate::counting::{self, Count, Entry, Line, Outcome, Stage, THRESHOLD, Threshold};
+use crate::counting::{Count, CountedLot, Entry, Line, Stage, THRESHOLD, Threshold};
 use crate::document::DocumentKind;
 use crate::error::Error;
-use crate::item::ItemId;
+use crate::item::{ItemId, Tracking};
 use crate::location::LocationId;
+use crate::lot::{self, LotQuantity, Lots};
 use crate::reservation::Reservation;
 use crate::stock::{Book, Level, MovementKind, StockKey};
 use crate::store;
@@ -33,6 +34,8 @@ use uuid::Uuid;
 const KIND: DocumentKind = DocumentKind::Count;
 /// Most items of one count.
 pub const MOST_ITEMS: usize = 5_000;
+/// Most lots that the books may know of the items of one entry.
+const MOST_LOTS: usize = 50_000;
 
 /// What is to be counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +53,8 @@ pub struct Counted {
     pub sku: String,
     pub quantity: i64,
     pub at: Option<OffsetDateTime>,
+    /// Of a tracked item.
+    pub lots: Vec<LotQuantity>,
 }
 
 /// Begins a count.
@@ -61,7 +66,6 @@ pub async fn create(inventory: &Inventory, claim: Claim, wanted: Wanted) -> Resu
         let items = items(inventory, &mut tx, location, &wanted.skus).await?;
         // Whatever moves this stock later does so after the locks are gone, further down the ledger.
         lock(&mut tx, location, &items).await?;
-        let line = |item: &ItemId| Line { item: *item, entry: None, outcome: Outcome::default() };
         let of = Count {
             id: Uuid::now_v7(),
             number: 0,
@@ -76,7 +80,7 @@ pub async fn create(inventory: &Inventory, claim: Claim, wanted: Wanted) -> Resu
             decided_by: String::new(),
             version: 1,
             facts: 0,
-            lines: items.iter().map(line).collect(),
+            lines: items.into_iter().map(Line::new).collect(),
         };
         Ok(Change { tx, of, events: Vec::new() })
     })
@@ -125,15 +129,17 @@ pub async fn enter(
     document::change(inventory, &claim, name, async |mut change: Change<Count>| {
         let (tx, count) = (&mut change.tx, &mut change.of);
         let entries = entries(inventory, tx, count, &counted).await?;
-        count.enter(&entries)?;
+        count.enter(entries)?;
         if count.lines.len() > MOST_ITEMS {
             return Err(Error::CountTooLarge(MOST_ITEMS));
         }
         if complete && count.complete(inventory.clock.now())? {
             let lines: Vec<ItemId> = differing(count).map(|line| line.item).collect();
             let book = lock(tx, count.location, &lines).await?;
+            let lots = lots_now(tx, count).await?;
             let key = |item| StockKey { item, location: count.location };
-            let short = differing(count).any(|line| settled(line, book.level(key(line.item))).short > 0);
+            let outcome = |line: &Line| line.settle(count.location, book.level(key(line.item)), &lots);
+            let short = differing(count).any(|line| outcome(line).short > 0);
             if !short {
                 approved(inventory, &mut change, THRESHOLD, &[], &mut BTreeMap::new()).await?;
             }
@@ -149,12 +155,14 @@ async fn entries(
     conn: &mut PgConnection,
     count: &Count,
     counted: &[Counted],
-) -> Result<Vec<(ItemId, Entry)>, Error> {
+) -> Result<Vec<(ItemId, Entry, Vec<CountedLot>)>, Error> {
     let now = inventory.clock.now();
     let mut violations = Violations::new();
     let mut by_item: BTreeMap<ItemId, &Counted> = BTreeMap::new();
     for (place, entry) in counted.iter().enumerate() {
         let item = inventory.stocked_item(&entry.sku, &format!("entries[{place}].sku"))?;
+        expect_lots(inventory, entry)
+            .map_err(|error| Error::At { path: format!("entries[{place}].lots"), error: Box::new(error) })?;
         if by_item.insert(item, entry).is_some() {
             violations.add(format!("entries[{place}].sku"), "must be unique in the request");
         }
@@ -171,12 +179,76 @@ async fn entries(
     if !earlier.is_empty() {
         moved.extend(store::count::moved_since(conn, count.location, count.since, &earlier).await?);
     }
+    let mut lots = counted_lots(inventory, conn, count, &by_item).await?;
     let entry = |(item, entry): (&ItemId, &&Counted)| {
         let on_hand = book.level(StockKey { item: *item, location: count.location }).on_hand;
         let book = on_hand - moved.get(item).copied().unwrap_or(0);
-        (*item, Entry { counted: entry.quantity, at: entry.at.unwrap_or(now), book })
+        let counted = Entry { counted: entry.quantity, at: entry.at.unwrap_or(now), book };
+        (*item, counted, lots.remove(item).unwrap_or_default())
     };
     Ok(by_item.iter().map(entry).collect())
+}
+
+/// What is found of a tracked item is named lot by lot.
+fn expect_lots(inventory: &Inventory, entry: &Counted) -> Result<(), Error> {
+    let tracking = inventory.known().item(&entry.sku).map(|item| item.tracking).unwrap_or_default();
+    match tracking {
+        Tracking::None if entry.lots.is_empty() => Ok(()),
+        Tracking::None => Err(Error::NotTracked),
+        Tracking::Lot if entry.lots.is_empty() && entry.quantity > 0 => Err(Error::LotRequired),
+        Tracking::Serial if entry.lots.is_empty() && entry.quantity > 0 => Err(Error::SerialRequired),
+        Tracking::Lot | Tracking::Serial => lot::expect_sum(tracking, entry.quantity, &entry.lots),
+    }
+}
+
+/// The lots of tracked items that were counted: those found and those that the books knew at that moment.
+async fn counted_lots(
+    inventory: &Inventory,
+    conn: &mut PgConnection,
+    count: &Count,
+    by_item: &BTreeMap<ItemId, &Counted>,
+) -> Result<HashMap<ItemId, Vec<CountedLot>>, Error> {
+    let mut tracked: Vec<(ItemId, OffsetDateTime)> = Vec::new();
+    {
+        let known = inventory.known();
+        for (item, entry) in by_item {
+            if known.item(&entry.sku).is_some_and(|item| item.tracking != Tracking::None) {
+                tracked.push((*item, entry.at.unwrap_or(inventory.clock.now())));
+            }
+        }
+    }
+    if tracked.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let most = i64::try_from(MOST_LOTS).unwrap_or(i64::MAX);
+    let books = store::count::lots_at(conn, count.location, count.since, &tracked, most + 1).await?;
+    if books.len() > MOST_LOTS {
+        return Err(Error::CountTooLarge(MOST_LOTS));
+    }
+    let mut lots: BTreeMap<(ItemId, String), CountedLot> = BTreeMap::new();
+    for (item, code, book) in books {
+        lots.insert((item, code.clone()), CountedLot { code, expires_on: None, counted: 0, book });
+    }
+    for (item, entry) in by_item {
+        for found in &entry.lots {
+            let new = || CountedLot { code: found.code.clone(), expires_on: None, counted: 0, book: 0 };
+            let lot = lots.entry((*item, found.code.clone())).or_insert_with(new);
+            (lot.counted, lot.expires_on) = (found.quantity, found.expires_on);
+        }
+    }
+    let mut by_item: HashMap<ItemId, Vec<CountedLot>> = HashMap::new();
+    for ((item, _), lot) in lots {
+        by_item.entry(item).or_default().push(lot);
+    }
+    Ok(by_item)
+}
+
+/// What there is now of the lots of a count that are not as the books said. Read it after the stock is locked.
+async fn lots_now(conn: &mut PgConnection, count: &Count) -> Result<Lots, Error> {
+    let lots = differing(count).flat_map(|line| line.lots.iter().map(|lot| (line.item, lot)));
+    let named: Vec<_> =
+        lots.filter(|(_, lot)| lot.counted != lot.book).map(|(item, lot)| (item, lot.code.as_str())).collect();
+    Ok(store::lot::read(conn, count.created_at.date(), &named, &[]).await?)
 }
 
 /// Books the differences of a count.
@@ -215,9 +287,11 @@ async fn losers(inventory: &Inventory, id: Uuid) -> Result<Vec<Holding>, Error> 
     let items: Vec<ItemId> = differing(&count).map(|line| line.item).collect();
     let levels: HashMap<ItemId, Level> =
         store::stock::at(&mut conn, count.location, &items).await?.into_iter().collect();
+    let lots = lots_now(&mut conn, &count).await?;
     let mut short: HashMap<StockKey, i64> = HashMap::new();
     for line in differing(&count) {
-        let outcome = settled(line, levels.get(&line.item).copied().unwrap_or_default());
+        let level = levels.get(&line.item).copied().unwrap_or_default();
+        let outcome = line.settle(count.location, level, &lots);
         if outcome.short > 0 {
             short.insert(StockKey { item: line.item, location: count.location }, outcome.short);
         }
@@ -240,11 +314,7 @@ async fn losers(inventory: &Inventory, id: Uuid) -> Result<Vec<Holding>, Error> 
 }
 
 fn differing(count: &Count) -> impl Iterator<Item = &Line> {
-    count.lines.iter().filter(|line| line.entry.is_some_and(|entry| entry.counted != entry.book))
-}
-
-fn settled(line: &Line, level: Level) -> Outcome {
-    line.entry.map(|entry| counting::settle(entry.counted - entry.book, level)).unwrap_or_default()
+    count.lines.iter().filter(|line| line.differs())
 }
 
 /// Books every difference. The orders of `losers` are locked, and their reservations read.
@@ -258,6 +328,7 @@ async fn approved(
     let now = inventory.clock.now();
     let (conn, count) = (&mut change.tx, &mut change.of);
     let mut books = Books::lock_rows(conn, &keys(differing(count).map(|line| line.item), count.location)).await?;
+    books.lots = lots_now(conn, count).await?;
     let items: Vec<ItemId> = count.lines.iter().map(|line| line.item).collect();
     inventory.learn(conn, items, vec![count.location]).await?;
     let reference = KIND.number(count.number);
@@ -265,19 +336,25 @@ async fn approved(
     let mut missing: Vec<NewEvent> = Vec::new();
     for line in &mut count.lines {
         let key = StockKey { item: line.item, location: count.location };
-        line.outcome = settled(line, books.book.level(key));
-        if line.outcome.booked != 0 {
+        line.outcome = line.settle(key.location, books.book.level(key), &books.lots);
+        let mut missing_lots = line.missing(key.location, &books.lots);
+        let found = line.difference().0;
+        let gone = found - line.outcome.booked;
+        for (quantity, lots) in [(found, line.found()), (-gone, lot::take(&mut missing_lots, gone))] {
+            if quantity == 0 {
+                continue;
+            }
             let entry = Booking {
                 key,
                 kind: MovementKind::Count,
-                quantity: line.outcome.booked,
+                quantity,
                 damaged: 0,
                 reason: "COUNT",
                 reference: &reference,
                 cost: Cost::Average,
                 effective_at: now,
             };
-            movements.push((books.enter(entry)?, line.item.0));
+            movements.push((books.enter_lots(entry, 0, &lots)?, line.item.0));
         }
         let mut left = line.outcome.short;
         for holding in losers.iter().filter(|holding| holding.key == key) {
@@ -300,7 +377,7 @@ async fn approved(
                 cost: Cost::Average,
                 effective_at: now,
             };
-            let id = books.enter(entry)?;
+            let id = books.enter_lots(entry, 0, &lot::take(&mut missing_lots, short.quantity))?;
             movements.push((id, line.item.0));
             let order_id = holding.order_id;
             let version = reservation.next_version();

@@ -238,11 +238,6 @@ impl Books {
         self.rules.get(&item).map(|rules| rules.tracking).unwrap_or_default()
     }
 
-    /// Books a movement; its id. What is reserved cannot be taken away, nor what is not there.
-    pub fn enter(&mut self, entry: Entry<'_>) -> Result<Uuid, Error> {
-        self.enter_lots(entry, 0, &[])
-    }
-
     /// Books goods that come, to be sold or not, each of the lots named; of a tracked item as two movements.
     pub fn enter_arrival(
         &mut self,
@@ -266,7 +261,8 @@ impl Books {
         Ok(ids)
     }
 
-    /// The same with a signed change of quality hold, and of the lots named.
+    /// Books a movement with a signed change of quality hold, of the lots named; its id. What is reserved cannot be taken
+    /// away, nor what is not there.
     pub fn enter_lots(&mut self, entry: Entry<'_>, quality_hold: i64, named: &[LotQuantity]) -> Result<Uuid, Error> {
         let Entry { key, kind, quantity, damaged, reason, reference, cost, effective_at } = entry;
         let paid = match cost {

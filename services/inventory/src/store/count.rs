@@ -1,11 +1,12 @@
 use super::unexpected;
-use crate::counting::{Count, Entry, Line, Outcome, Stage, Threshold};
+use crate::counting::{Count, CountedLot, Entry, Line, Outcome, Stage, Threshold};
 use crate::item::ItemId;
 use crate::location::LocationId;
 use crate::stock::StockKey;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
-use time::OffsetDateTime;
+use std::collections::HashMap;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 fn header(row: &PgRow) -> sqlx::Result<Count> {
@@ -36,15 +37,26 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Coun
         "select item, counted, counted_at, book, booked, short, moot from stock_count_line where count = $1 order by item",
     )
     .bind(id)
+    .fetch_all(&mut *conn)
+    .await?;
+    let counted: Vec<(i64, String, Option<Date>, i64, i64)> = sqlx::query_as(
+        "select item, code, expires_on, counted, book from stock_count_lot where count = $1 order by item, code",
+    )
+    .bind(id)
     .fetch_all(conn)
     .await?;
+    let mut lots: HashMap<ItemId, Vec<CountedLot>> = HashMap::new();
+    for (item, code, expires_on, counted, book) in counted {
+        lots.entry(ItemId(item)).or_default().push(CountedLot { code, expires_on, counted, book });
+    }
     for row in rows {
         let entry = match (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?) {
             (Some(counted), Some(at), Some(book)) => Some(Entry { counted, at, book }),
             _ => None,
         };
         let outcome = Outcome { booked: row.try_get(4)?, short: row.try_get(5)?, moot: row.try_get(6)? };
-        count.lines.push(Line { item: ItemId(row.try_get(0)?), entry, outcome });
+        let item = ItemId(row.try_get(0)?);
+        count.lines.push(Line { item, entry, lots: lots.remove(&item).unwrap_or_default(), outcome });
     }
     Ok(Some(count))
 }
@@ -119,9 +131,66 @@ pub async fn save(conn: &mut PgConnection, count: &mut Count) -> sqlx::Result<()
     .bind(column(|line| line.outcome.booked))
     .bind(column(|line| line.outcome.short))
     .bind(column(|line| line.outcome.moot))
+    .execute(&mut *conn)
+    .await?;
+    save_lots(conn, count).await
+}
+
+/// Writes the lots of a count that can still change, in place of those it had.
+async fn save_lots(conn: &mut PgConnection, count: &Count) -> sqlx::Result<()> {
+    let lots: Vec<(i64, &CountedLot)> =
+        count.lines.iter().flat_map(|line| line.lots.iter().map(|lot| (line.item.0, lot))).collect();
+    sqlx::query("delete from stock_count_lot where count = $1").bind(count.id).execute(&mut *conn).await?;
+    if lots.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into stock_count_lot (count, item, code, expires_on, counted, book)
+         select $1, * from unnest($2::int8[], $3::text[], $4::date[], $5::int8[], $6::int8[])",
+    )
+    .bind(count.id)
+    .bind(lots.iter().map(|(item, _)| *item).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, lot)| lot.code.as_str()).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, lot)| lot.expires_on).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, lot)| lot.counted).collect::<Vec<_>>())
+    .bind(lots.iter().map(|(_, lot)| lot.book).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// What the books said of the lots of some items at a location, each at a time since the count began: what is there now
+/// without what moved since. Read it after the stock is locked.
+pub async fn lots_at(
+    conn: &mut PgConnection,
+    location: LocationId,
+    since: i64,
+    items: &[(ItemId, OffsetDateTime)],
+    most: i64,
+) -> sqlx::Result<Vec<(ItemId, String, i64)>> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "with wanted as (select * from unnest($1::int8[], $2::timestamptz[]) w (item, at)),
+         parts as (
+             select l.item, l.code, l.on_hand as quantity
+               from wanted w join stock_lot l on l.item = w.item and l.location = $4
+              where l.on_hand <> 0
+             union all
+             select w.item, l.code, -l.quantity
+               from wanted w
+               join movement m on m.item = w.item and m.seq > $3 and m.location = $4 and m.effective_at > w.at
+               join lot_movement l on l.movement = m.id
+         )
+         select item, code, sum(quantity)::int8 from parts
+          group by item, code having sum(quantity) <> 0 order by item, code limit $5",
+    )
+    .bind(items.iter().map(|(item, _)| item.0).collect::<Vec<_>>())
+    .bind(items.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+    .bind(since)
+    .bind(location.0)
+    .bind(most)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(item, code, book)| (ItemId(item), code, book)).collect())
 }
 
 /// The items that a location has or had stock of; at most `most`.

@@ -8,6 +8,7 @@ pub async fn check(conn: &mut PgConnection) -> sqlx::Result<Vec<InvariantResult>
         purchases_are_their_movements(conn).await?,
         transfers_are_their_movements(conn).await?,
         counts_are_their_movements(conn).await?,
+        document_lots_are_their_movements(conn).await?,
         document_versions_match_events(conn).await?,
     ])
 }
@@ -131,6 +132,62 @@ async fn counts_are_their_movements(conn: &mut PgConnection) -> sqlx::Result<Inv
     .fetch_all(conn)
     .await?;
     Ok(result("counts_are_their_movements", rows, violations))
+}
+
+/// The lots of a document's line are those of the movements it has caused, and sum to the line.
+async fn document_lots_are_their_movements(conn: &mut PgConnection) -> sqlx::Result<InvariantResult> {
+    let rows = sqlx::query_scalar(
+        "select (select count(*) from purchase_receipt_lot) + (select count(*) from transfer_lot)
+                + (select count(*) from stock_count_lot)",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let violations = sqlx::query_as(
+        "with moved as (
+             select d.kind, d.document_id, d.line_no, l.code,
+                    array[coalesce(sum(l.quantity) filter (where l.kind = 1), 0),
+                          coalesce(sum(l.damaged) filter (where l.kind in (1, 7)), 0),
+                          -coalesce(sum(l.quantity) filter (where l.kind = 6), 0),
+                          coalesce(sum(l.quantity) filter (where l.kind = 7), 0),
+                          -coalesce(sum(l.quantity) filter (where l.kind = 2), 0)] as quantities,
+                    coalesce(sum(l.quantity) filter (where l.kind in (5, 8)), 0) as counted
+               from document_movement d join lot_movement l on l.movement = d.movement_id
+              group by 1, 2, 3, 4
+         ), kept as (
+             select 1::int2 as kind, purchase_order as document_id, line_no::int8 as line_no, code,
+                    array[sum(received), sum(damaged), 0, 0, 0] as quantities, 0::int8 as difference
+               from purchase_receipt_lot group by 2, 3, 4
+             union all
+             select 2, transfer, line_no, code, array[0, damaged, shipped, received + lost, lost], 0
+               from transfer_lot
+             union all
+             select 3, l.count, l.item, l.code, array[0, 0, 0, 0, 0],
+                    case when c.stage = 3 then l.counted - l.book else 0 end
+               from stock_count_lot l join stock_count c on c.id = l.count
+         )
+         select document_id || ' line ' || line_no || ' lot ' || code, 'is not what its movements moved'
+           from moved m full join kept k using (kind, document_id, line_no, code)
+          where coalesce(m.quantities, '{0,0,0,0,0}') <> coalesce(k.quantities, '{0,0,0,0,0}')
+             or coalesce(m.counted, 0) not between least(coalesce(k.difference, 0), 0) and greatest(k.difference, 0)
+             or (k.difference > 0 and coalesce(m.counted, 0) <> k.difference)
+         union all
+         select l.transfer || ' line ' || l.line_no, 'is not the sum of its lots'
+           from transfer_line l
+           join (select transfer, line_no, sum(shipped) as shipped, sum(received) as received, sum(damaged) as damaged,
+                        sum(lost) as lost
+                   from transfer_lot group by transfer, line_no) s using (transfer, line_no)
+          where (l.shipped, l.received, l.damaged, l.lost) <> (s.shipped, s.received, s.damaged, s.lost)
+         union all
+         select l.count || ' item ' || l.item, 'is not the sum of its lots'
+           from stock_count_line l
+           join (select count, item, sum(counted) as counted, sum(book) as book
+                   from stock_count_lot group by count, item) s using (count, item)
+          where (l.counted, l.book) is distinct from (s.counted, s.book)
+          order by 1 limit 100",
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(result("document_lots_are_their_movements", rows, violations))
 }
 
 async fn document_versions_match_events(conn: &mut PgConnection) -> sqlx::Result<InvariantResult> {

@@ -1,6 +1,7 @@
 //! Cycle counts.
 
 use crate::goods::{line, tell_issued, tell_short};
+use crate::lots;
 use crate::purchasing::id;
 use crate::testing::{NOW, Service, backorder, item, receipt, start};
 use crate::transfers::plan;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tonic::Status;
 
 pub fn entry(sku: &str, quantity: i64) -> pb::CountEntry {
-    pb::CountEntry { sku: sku.into(), quantity, counted_at: None }
+    pb::CountEntry { sku: sku.into(), quantity, ..Default::default() }
 }
 
 impl Service {
@@ -45,13 +46,17 @@ impl Service {
 }
 
 impl Service {
-    /// A purchase order, a transfer and a count of what there is.
+    /// A purchase order, transfers, one of a lot, and a count of what there is.
     pub async fn with_documents(&mut self) {
         let main = self.location("MAIN", 0).await;
         let shop = self.location("SHOP", 1).await;
         self.supplied(&[("MUG", 2)]).await;
         self.bought(&main, &[("MUG", 5)]).await;
         self.planned(plan(&main, &shop, &[("MUG", 1)])).await;
+        self.upsert_items(vec![pb::Item { tracking: pb::Tracking::Lot.into(), ..item("MILK") }]).await;
+        lots::receive(self, "MILK", &main, 2, vec![lots::lot("A", 2, "")]).await.unwrap();
+        let of_a_lot = self.planned(plan(&main, &shop, &[("MILK", 1)])).await;
+        self.ship(&of_a_lot.number).await.unwrap();
         self.count(&main, None).await;
     }
 }

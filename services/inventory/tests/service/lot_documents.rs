@@ -1,5 +1,6 @@
 //! Lots and serial numbers in purchase orders, transfers and counts.
 
+use crate::counts;
 use crate::lots::{lot, receive, shown, started};
 use crate::purchasing::{arrived, id};
 use crate::testing::{NOW, Service, all_or_nothing};
@@ -163,5 +164,83 @@ async fn named_serial_numbers_move_and_are_nowhere_on_the_way(pool: PgPool) {
         there,
         [("S1".to_owned(), shop.clone(), 1, 0), ("S2".to_owned(), main, 1, 0), ("S3".to_owned(), shop, 0, 1),]
     );
+    service.assert_proven().await;
+}
+
+fn counted(sku: &str, quantity: i64, lots: Vec<pb::LotQuantity>) -> pb::CountEntry {
+    pb::CountEntry { lots, ..counts::entry(sku, quantity) }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_count_finds_another_lot_than_the_books_know(pool: PgPool) {
+    let (mut service, main) = started(&pool).await;
+    let lots = vec![lot("A", 5, "2027-01-31"), lot("B", 2, "2027-02-28")];
+    receive(&mut service, "MILK", &main, 7, lots).await.unwrap();
+    receive(&mut service, "PHONE", &main, 2, vec![lot("S1", 1, ""), lot("S2", 1, "")]).await.unwrap();
+    service.reserve(&all_or_nothing(&[("MILK", 7)])).await.unwrap();
+    let loose = pb::ApprovalThreshold { units: 2, percent: 100 };
+    let count = service.count(&main, Some(loose)).await;
+    let name = count.number.as_str();
+    for (entry, reason) in [
+        (counted("MILK", 7, vec![]), "LOT_REQUIRED"),
+        (counted("PHONE", 1, vec![]), "SERIAL_REQUIRED"),
+        (counted("MILK", 7, vec![lot("A", 6, "")]), "LOT_QUANTITY"),
+        (counted("PHONE", 2, vec![lot("S1", 2, "")]), "LOT_QUANTITY"),
+    ] {
+        let refused = service.enter(name, vec![entry], false).await.unwrap_err();
+        assert_eq!(refuse::reason(&refused), reason);
+    }
+    // Three of A are a lot that nobody knew, and another phone than S2 is there: no quantity differs.
+    let milk = counted("MILK", 7, vec![lot("A", 2, ""), lot("B", 2, ""), lot("C", 3, "2027-05-31")]);
+    let phone = counted("PHONE", 2, vec![lot("S1", 1, ""), lot("S9", 1, "")]);
+    let blind = service.enter(name, vec![milk, phone], false).await.unwrap();
+    assert!(blind.lines.iter().flat_map(|line| &line.lots).all(|lot| lot.book.is_none() && lot.counted > 0));
+    let count = service.enter(name, vec![], true).await.unwrap();
+    assert_eq!(count.state(), pb::CountState::Counted, "three are off, two may be");
+    let differences = |line: &pb::CountLine| -> Vec<(String, i64)> {
+        line.lots.iter().map(|lot| (lot.lot.clone(), lot.difference.unwrap())).collect()
+    };
+    assert_eq!(differences(&count.lines[0]), [("A".into(), -3), ("B".into(), 0), ("C".into(), 3)]);
+    let approved = service.approve(&count).await.unwrap();
+    let milk = &approved.lines[0];
+    assert_eq!((milk.difference, milk.booked, milk.short, milk.moot), (Some(0), 0, 0, 0), "nobody falls short");
+    assert_eq!(
+        shown(&mut service, "MILK").await,
+        [("A".into(), 2, 0, 0), ("B".into(), 2, 0, 0), ("C".into(), 3, 0, 0)]
+    );
+    assert_eq!(shown(&mut service, "PHONE").await, [("S1".into(), 1, 0, 0), ("S9".into(), 1, 0, 0)]);
+    service.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_lot_that_left_after_it_was_counted_is_not_missed_twice(pool: PgPool) {
+    let (mut service, main) = started(&pool).await;
+    let shop = service.location("SHOP", 1).await;
+    receive(&mut service, "MILK", &main, 8, vec![lot("A", 5, "2027-01-31"), lot("B", 3, "2027-02-28")]).await.unwrap();
+    let count = service.count(&main, None).await;
+    let name = count.number.as_str();
+    // One of A and one of B are not there; then four of A leave.
+    service.enter(name, vec![counted("MILK", 6, vec![lot("A", 4, ""), lot("B", 2, "")])], false).await.unwrap();
+    let count = service.enter(name, vec![], true).await.unwrap();
+    let transfer = service.planned(plan(&main, &shop, &[("MILK", 5)])).await;
+    service.ship(&transfer.number).await.unwrap();
+    let approved = service.approve(&count).await.unwrap();
+    let line = &approved.lines[0];
+    assert_eq!((line.difference, line.booked, line.short, line.moot), (Some(-2), -1, 0, 1));
+    assert_eq!(shown(&mut service, "MILK").await, [("B".into(), 2, 0, 0)]);
+    service.assert_proven().await;
+
+    // Counted an hour ago, before what came since: the books of then are what counts.
+    let count = service.count(&main, None).await;
+    let an_hour_ago = to_timestamp(NOW);
+    service.clock.advance(std::time::Duration::from_secs(3600));
+    let more = pb::Receipt { lots: vec![lot("B", 4, "")], ..crate::testing::receipt("MILK", &main, 4) };
+    service.receive_all(vec![more]).await.remove(0).unwrap();
+    let entry = pb::CountEntry { counted_at: Some(an_hour_ago), ..counted("MILK", 1, vec![lot("B", 1, "")]) };
+    service.enter(&count.number, vec![entry], false).await.unwrap();
+    let count = service.enter(&count.number, vec![], true).await.unwrap();
+    assert_eq!((count.lines[0].book, count.lines[0].lots[0].book), (Some(2), Some(2)));
+    service.approve(&count).await.unwrap();
+    assert_eq!(shown(&mut service, "MILK").await, [("B".into(), 5, 0, 0)]);
     service.assert_proven().await;
 }

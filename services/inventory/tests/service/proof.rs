@@ -59,6 +59,7 @@ async fn every_invariant_looks_at_rows(pool: PgPool) {
         "purchases_are_their_movements",
         "transfers_are_their_movements",
         "counts_are_their_movements",
+        "document_lots_are_their_movements",
         "document_versions_match_events",
         "events_contiguous",
     ];
@@ -68,6 +69,15 @@ async fn every_invariant_looks_at_rows(pool: PgPool) {
     }
     let sources: Vec<_> = response.followers.iter().map(|f| f.source.as_str()).collect();
     assert_eq!(sources, ["fulfilment", "order"]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_lot_that_a_document_never_moved_is_found(pool: PgPool) {
+    let (mut service, _) = busy(&pool).await;
+    service.with_documents().await;
+    run(&pool, &["update transfer_lot set code = 'OTHER'"]).await;
+    let found: Vec<String> = violated(&mut service).await.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(found, ["document_lots_are_their_movements"]);
 }
 
 #[sqlx::test(migrations = false)]

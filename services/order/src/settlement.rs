@@ -50,6 +50,8 @@ pub struct Work {
     pub ship_complete: bool,
     /// Not to be shipped earlier.
     pub not_before: Option<OffsetDateTime>,
+    /// When it is promised to leave, or else to arrive: the place in the backorder queue among those of its priority.
+    pub promised_at: Option<OffsetDateTime>,
     /// Where it came from.
     pub channel: String,
     /// From where to ship, if it can be.

@@ -34,6 +34,7 @@ pub fn demand(work: &Work, traceparent: &str) -> inventory::OrderDemand {
         traceparent: traceparent.to_owned(),
         revision: work.amendments.into(),
         not_before: work.not_before.map(to_timestamp),
+        promised_at: work.promised_at.map(to_timestamp),
         destination: work.destination.as_ref().map(destination),
         ship_complete: work.ship_complete,
         channel: work.channel.clone(),

@@ -123,7 +123,8 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
     let rows = sqlx::query(
         "select order_id, number, customer_id, currency, payment_method, payment_token, reservation_policy,
                 fulfilment_policy, priority, placed_at, traceparent, ship_to, amendments, not_before,
-                channel, preferred_location_id, ship_complete
+                channel, preferred_location_id, ship_complete,
+                coalesce(promised_ship_at, promised_delivery_at) as promised_at
            from orders where order_id = any($1)",
     )
     .bind(&ids)
@@ -151,6 +152,7 @@ pub async fn load(conn: &mut PgConnection, taken: &[Taken]) -> Result<Vec<Work>,
                 ship_to,
                 amendments: row.try_get("amendments")?,
                 not_before: row.try_get("not_before")?,
+                promised_at: row.try_get("promised_at")?,
                 channel: row.try_get("channel")?,
                 preferred_location_id: row.try_get("preferred_location_id")?,
                 lines: lines.remove(&order_id).unwrap_or_default(),

@@ -51,6 +51,7 @@ pub(super) fn demand(order: &Order, amendment: &Amendment, revision: i32) -> inv
         channel: order.channel.clone(),
         preferred_location_id: order.preferred_location_id.map(|id| id.to_string()).unwrap_or_default(),
         not_before: not_before.map(to_timestamp),
+        promised_at: order.promised.ship_at.or(order.promised.deliver_at).map(to_timestamp),
         revision: revision.into(),
         in_addition: true,
         destination: Destination::of(&ship_to).as_ref().map(convert::settle::destination),

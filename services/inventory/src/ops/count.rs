@@ -377,7 +377,7 @@ async fn approved(
                 cost: Cost::Average,
                 effective_at: now,
             };
-            let id = books.enter_lots(entry, 0, &lot::take(&mut missing_lots, short.quantity))?;
+            let id = books.enter_lots(entry, 0, &lot::take(&mut missing_lots, short))?;
             movements.push((id, line.item.0));
             let order_id = holding.order_id;
             let version = reservation.next_version();

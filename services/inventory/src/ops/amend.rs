@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::reservation::{Decision, Demand, Granted, Reservation, Sourcing, State, decide};
 use crate::stock::Book;
 use crate::store;
+use crate::store::capacity::Use;
 use crate::store::change::Known;
 use pesan_feed::NewEvent;
 use std::collections::BTreeMap;
@@ -55,8 +56,8 @@ async fn try_supersede(inventory: &Inventory, demand: &Demand, revision: i64) ->
     let fact = facts::released(&inventory.known(), order_id, &released);
     let event = NewEvent::new(order_id, reservation.next_version(), &fact, demand.placed_at);
     store::stock::write(&mut tx, &book).await?;
-    store::capacity::give_back(&mut tx, &[order_id]).await?;
     store::reservation::save(&mut tx, &[&*reservation]).await?;
+    store::capacity::give_back(&mut tx, &[order_id]).await?;
     let event = event.of_journey(order_id).in_trace(demand.traceparent.as_deref());
     pesan_feed::append(&mut tx, &[event]).await?;
     tx.commit().await?;
@@ -116,11 +117,11 @@ async fn try_amend(inventory: &Inventory, demand: &Demand, change: Change) -> Re
     if network.home().is_none() && wants[0].lines.iter().any(|line| !line.stocked) {
         return Err(Error::NoLocation);
     }
-    // The order has its place in the day's work already.
+    // Where it is shipped from already, the order has its place in the day's work; elsewhere it takes one, of a full day too.
     let mut sourcing = Sourcing { network: &network, load: Default::default(), now: inventory.clock.now() };
     let decision = decide(&mut stock, &mut sourcing, &wants).pop().ok_or(Error::Stopping)?;
-    let parts = match decision {
-        Decision::Reserved(Granted { parts, .. }) => parts,
+    let (parts, days) = match decision {
+        Decision::Reserved(Granted { parts, days, .. }) => (parts, days),
         Decision::Refused(shorts) => {
             return Err(Error::OutOfStock(short_lines(&inventory.known(), demand, &shorts)));
         }
@@ -144,6 +145,8 @@ async fn try_amend(inventory: &Inventory, demand: &Demand, change: Change) -> Re
     let event = NewEvent::new(order_id, version, &fact, inventory.clock.now());
     store::stock::write(&mut tx, &book).await?;
     store::reservation::save(&mut tx, &[&reservation]).await?;
+    let uses: Vec<Use> = days.into_iter().map(|(location, day)| (order_id, location, day)).collect();
+    store::capacity::take(&mut tx, &uses).await?;
     store::change::note(&mut tx, &[(order_id, Known { revision: change.revision, dropped: 0 })]).await?;
     let event = event.of_journey(order_id).in_trace(demand.traceparent.as_deref());
     pesan_feed::append(&mut tx, &[event]).await?;

@@ -90,8 +90,8 @@ async fn expire(inventory: &Inventory, due: OffsetDateTime) -> Result<usize, Err
         events.push(NewEvent::new(order_id, version, &facts::expired(order_id), lapsed_at).of_journey(order_id));
     }
     store::stock::write(&mut tx, &book).await?;
-    store::capacity::give_back(&mut tx, &orders).await?;
     store::reservation::save(&mut tx, &reservations.values().collect::<Vec<_>>()).await?;
+    store::capacity::give_back(&mut tx, &orders).await?;
     pesan_feed::append(&mut tx, &events).await?;
     tx.commit().await?;
     inventory.feed.wake();

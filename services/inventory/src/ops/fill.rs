@@ -11,10 +11,12 @@ use crate::backorder::{self, Place, Terms};
 use crate::convert::facts::{self, Filled};
 use crate::error::Error;
 use crate::item::ItemId;
+use crate::network::Network;
 use crate::reservation::{Fill, Reservation};
 use crate::stock::Book;
 use crate::store;
 use crate::store::backorder::Waiting;
+use crate::store::capacity::Use;
 use crate::store::kit::KitVersion;
 use pesan_feed::NewEvent;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -145,11 +147,13 @@ pub async fn run_once(inventory: &Inventory, passed: &HashSet<(ItemId, Uuid)>) -
     }
     let locations = served.values().flatten().map(|line| line.location);
     inventory.learn(&mut tx, items, locations.collect()).await?;
+    let uses = days(&network, &reservations, &served, now);
     let (events, fills) = publish(inventory, &mut reservations, &served);
 
     store::stock::write(&mut tx, &book).await?;
     store::reservation::save(&mut tx, &reservations.values().collect::<Vec<_>>()).await?;
     store::reservation::save_fills(&mut tx, &fills).await?;
+    store::capacity::take(&mut tx, &uses).await?;
     pesan_feed::append(&mut tx, &events).await?;
     tx.commit().await?;
     if !events.is_empty() {
@@ -186,6 +190,28 @@ fn place(
 
 fn filled(place: &Waiting, location: crate::location::LocationId, quantity: i64) -> Filled {
     Filled { line_no: place.line_no, item: place.item, location, quantity }
+}
+
+/// The places that served orders take in the days of locations with a capacity: the first open day, full or not. Who waited
+/// for goods does not wait for a place too.
+fn days(
+    network: &Network,
+    reservations: &BTreeMap<Uuid, Reservation>,
+    served: &BTreeMap<Uuid, Vec<Filled>>,
+    now: OffsetDateTime,
+) -> Vec<Use> {
+    let mut uses: BTreeSet<Use> = BTreeSet::new();
+    for (order_id, lines) in served {
+        let not_before = reservations.get(order_id).and_then(|reservation| reservation.wishes.not_before);
+        let from = not_before.map_or(now, |at| at.max(now));
+        for line in lines {
+            let place = network.place(line.location).filter(|place| place.location.daily_capacity > 0);
+            uses.extend(
+                place.and_then(|place| place.open_day(from)).map(|ships| (*order_id, line.location, ships.day)),
+            );
+        }
+    }
+    uses.into_iter().collect()
 }
 
 /// One fact for each order served, and what is remembered of it for the case that it is taken back.

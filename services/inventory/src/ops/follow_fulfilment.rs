@@ -117,6 +117,8 @@ pub async fn apply(
     books.special.write(conn, &books.movements).await?;
     store::cost::write(conn, &books.costs).await?;
     store::reservation::save(conn, &reservations.values().collect::<Vec<_>>()).await?;
+    let short = facts.iter().filter(|(_, _, fact)| matches!(fact, GoodsFact::ShortPicked { .. }));
+    store::capacity::give_back(conn, &short.map(|(_, order_id, _)| *order_id).collect::<Vec<_>>()).await?;
     pesan_feed::append(conn, &books.events).await?;
     Ok(books.wakes)
 }

@@ -86,12 +86,14 @@ pub async fn apply(
 
     let mut promises = Promises { reservations, fills, changes, book };
     let mut events: Vec<NewEvent> = Vec::new();
+    let mut let_go: Vec<Uuid> = Vec::new();
     let mut freed = false;
     for (event, order_id, fact) in facts {
         if let OrderFact::StockMissing { withheld } = fact {
             let Promises { reservations, book, .. } = &mut promises;
             let Some(reservation) = reservations.get_mut(order_id) else { continue };
             freed = true;
+            let_go.push(*order_id);
             events.extend(give_up(inventory, event, reservation, withheld, book));
             continue;
         }
@@ -105,6 +107,7 @@ pub async fn apply(
         if released.is_empty() {
             continue;
         }
+        let_go.push(*order_id);
         // Also where only what waited was let go: what is left of the order may be complete now, or kept nothing any more.
         freed = true;
         if let Some(reservation) = promises.reservations.get_mut(order_id) {
@@ -115,9 +118,8 @@ pub async fn apply(
     let Promises { reservations, fills, changes, book } = promises;
     let fills: Vec<Fill> = fills.into_values().flatten().filter(|fill| fill.changed).collect();
     store::stock::write(conn, &book).await?;
-    let closed = |order_id: &&Uuid| reservations.get(*order_id).is_some_and(|r| r.state == State::Closed);
-    store::capacity::give_back(conn, &orders.iter().filter(closed).copied().collect::<Vec<_>>()).await?;
     store::reservation::save(conn, &reservations.values().collect::<Vec<_>>()).await?;
+    store::capacity::give_back(conn, &let_go).await?;
     store::reservation::save_fills(conn, &fills).await?;
     store::change::note(conn, &changes.into_iter().collect::<Vec<_>>()).await?;
     pesan_feed::append(conn, &events).await?;

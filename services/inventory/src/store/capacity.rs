@@ -54,14 +54,20 @@ pub async fn take(conn: &mut PgConnection, uses: &[Use]) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Gives back what orders took that let go of everything.
+/// Gives back what orders took at locations where they hold nothing any more and nothing of theirs was shipped. Ask it
+/// after their reservations are written.
 pub async fn give_back(conn: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<()> {
     if orders.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "with given as (
-             delete from capacity_use where order_id = any($1) returning location, day
+             delete from capacity_use u
+              where u.order_id = any($1)
+                and not exists (select from reservation_part p
+                                 where p.order_id = u.order_id and p.location = u.location
+                                   and p.stocked and p.reserved + p.issued > 0)
+             returning location, day
          ), counted as (
              select location, day, count(*)::int4 as orders from given group by location, day
          )

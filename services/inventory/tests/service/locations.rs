@@ -2,6 +2,7 @@
 
 use crate::testing::{Service, all_or_nothing, backorder, item, start};
 use pesan_api::inventory::v1 as pb;
+use pesan_api::order::v1 as order;
 use sqlx::PgPool;
 
 fn shop(code: &str, rank: i32) -> pb::Location {
@@ -115,4 +116,47 @@ async fn a_full_day_sends_orders_elsewhere_until_one_lets_go(pool: PgPool) {
     assert_eq!(sqlx::query_scalar::<_, i32>(days).fetch_all(&pool).await.unwrap(), [1, 1]);
     assert_eq!(held(&mut service, &all_or_nothing(&[("MUG", 1)])).await, [(small, 1)]);
     assert_eq!(sqlx::query_scalar::<_, i32>(days).fetch_all(&pool).await.unwrap(), [2, 1]);
+}
+
+/// How many orders ship from locations with a capacity, day by day.
+async fn days(pool: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar("select orders from capacity_day order by location, day").fetch_all(pool).await.unwrap()
+}
+
+fn cancelled(demand: &pb::OrderDemand, location: &str, line_no: i32, reserved: i64) -> order::OrderCancelled {
+    let reserved = vec![order::LocationQuantity { location_id: location.into(), quantity: reserved }];
+    let line = order::CancelledLine { line_no, reserved, ..Default::default() };
+    order::OrderCancelled { order_id: demand.order_id.clone(), lines: vec![line], whole: false, ..Default::default() }
+}
+
+#[sqlx::test(migrations = false)]
+async fn who_lets_go_of_everything_gives_the_place_back_and_who_waited_takes_one(pool: PgPool) {
+    let mut service = start(&pool).await;
+    service.upsert_items(vec![item("MUG"), item("CUP")]).await;
+    let small = service.place(pb::Location { code: "SMALL".into(), daily_capacity: 1, ..Default::default() }).await;
+    service.receive("MUG", &small, 5).await;
+    service.receive("CUP", &small, 5).await;
+    let first = backorder(&[("MUG", 2), ("CUP", 1)]);
+    service.reserve(&first).await.unwrap();
+    assert_eq!(days(&pool).await, [1]);
+    service.orders.tell(&first.order_id, &[cancelled(&first, &small, 1, 1)]).await;
+    service.orders.tell(&first.order_id, &[cancelled(&first, &small, 2, 1)]).await;
+    assert_eq!(days(&pool).await, [1], "one mug of it still ships");
+    service.orders.tell(&first.order_id, &[cancelled(&first, &small, 1, 1)]).await;
+    assert_eq!(days(&pool).await, [0]);
+
+    // Who waits takes no place until there is something to ship.
+    let waits = backorder(&[("MUG", 7)]);
+    service.reserve(&waits).await.unwrap();
+    assert_eq!(days(&pool).await, [1]);
+    let waits_too = backorder(&[("MUG", 2)]);
+    service.reserve(&waits_too).await.unwrap();
+    assert_eq!(days(&pool).await, [1], "nothing to ship: no place");
+    service.receive("MUG", &small, 4).await;
+    service.fill().await;
+    assert_eq!(service.reservation(&waits_too.order_id).await.lines[0].backordered, 0);
+    assert_eq!(days(&pool).await, [2], "the day was full: it ships on it all the same");
+    service.orders.tell(&waits_too.order_id, &[cancelled(&waits_too, &small, 1, 2)]).await;
+    assert_eq!(days(&pool).await, [1]);
+    service.assert_proven().await;
 }

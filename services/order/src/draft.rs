@@ -91,6 +91,8 @@ pub struct PromiseToken {
     pub wanted: Vec<u8>,
     /// What was promised, by line, once the promise is found; none before.
     pub prices: Option<Vec<PromisedPrice>>,
+    /// When it was promised to leave, or else to arrive, once the promise is found.
+    pub promised_at: Option<OffsetDateTime>,
 }
 
 /// What the price lists said of a line when it was promised.

@@ -31,7 +31,9 @@ pub fn read_token(text: &str) -> Option<Uuid> {
 /// What an order says to redeem a promise; none where it says nothing.
 pub fn redeems(order: &pb::NewOrder) -> Option<Box<PromiseToken>> {
     let text = order.promise_token.as_str();
-    (!text.is_empty()).then(|| Box::new(PromiseToken { token: read_token(text), wanted: wanted(order), prices: None }))
+    (!text.is_empty()).then(|| {
+        Box::new(PromiseToken { token: read_token(text), wanted: wanted(order), prices: None, promised_at: None })
+    })
 }
 
 /// As much of an order as has to be what was promised, encoded.

@@ -234,7 +234,7 @@ pub(super) fn work(ready: &Ready<'_>, number: i64) -> Work {
         destination: Destination::of(&ready.ship_to),
         ship_complete: draft.delivery.as_ref().is_some_and(|terms| terms.is_complete),
         not_before: draft.delivery.as_ref().and_then(|terms| terms.not_before),
-        promised_at: None, // what is promised to an order is decided by whoever asks for it
+        promised_at: draft.promise.as_ref().and_then(|promise| promise.promised_at),
         channel: draft.channel.clone(),
         preferred_location_id: ready.preferred_location_id,
         lines: lines.collect(),

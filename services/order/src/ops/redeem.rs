@@ -97,6 +97,8 @@ fn take_prices(draft: &mut Draft, kept: &Kept) -> Result<(), Error> {
     (draft.currency, draft.currency_is_given) = (Some(currency), true);
     if let Some(promise) = &mut draft.promise {
         promise.prices = Some(promised_prices(&answer));
+        let promised = dates(answer.ship_at.as_ref(), answer.deliver_at.as_ref());
+        promise.promised_at = promised.ship_at.or(promised.deliver_at);
     }
     Ok(())
 }

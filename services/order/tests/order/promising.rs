@@ -287,3 +287,18 @@ async fn a_promise_that_nobody_heard_is_finished_or_tidied(pool: PgPool) {
     tokio::time::timeout(crate::suite::LONG, wait).await.unwrap();
     assert_eq!(told(&suite).await.len(), 1);
 }
+
+#[sqlx::test(migrations = false)]
+async fn inventory_is_told_what_was_promised_to_the_customer(pool: PgPool) {
+    let suite = start(pool).await;
+    stock(&suite, "TEA", 5);
+    let new = order(&[("TEA", 5)]);
+    let promise = ask(&suite, asks(&new, false)).await.unwrap();
+    let placed = try_place(&suite, &redeeming(&new, &promise)).await.unwrap().order.unwrap();
+    let promised = placed.delivery.as_ref().and_then(|dates| dates.promised_ship_at.or(dates.promised_delivery_at));
+    assert!(promised.is_some(), "{placed:?}");
+    let without = try_place(&suite, &order(&[("TEA", 1)])).await.unwrap().order.unwrap();
+    let calls = suite.peers.inventory.calls.lock().unwrap();
+    let demands: Vec<_> = calls.iter().flatten().map(|d| (d.order_id.as_str(), d.promised_at)).collect();
+    assert_eq!(demands, [(placed.id.as_str(), promised), (without.id.as_str(), None)]);
+}

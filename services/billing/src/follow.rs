@@ -39,7 +39,6 @@ impl Handle for OfFulfilment {
 
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
         let now = self.0.clock.now();
-        store::plan_by_key(conn).await?;
         // A return comes after the shipment it is of, so all shipments of a batch may go first.
         ops::invoice::invoice(conn, &convert::shipments(events)?, now).await?;
         ops::credit::credit(conn, &convert::receipts(events)?, now).await?;
@@ -65,7 +64,6 @@ impl Handle for OfOrder {
     }
 
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
-        store::plan_by_key(conn).await?;
         let now = self.0.clock.now();
         ops::void::void(conn, &convert::gone(events)?, now).await?;
         ops::credit::credit(conn, &convert::granted(events)?, now).await?;
@@ -86,7 +84,6 @@ impl Handle for OfInventory {
     }
 
     async fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> anyhow::Result<()> {
-        store::plan_by_key(conn).await?;
         ops::cost::post(conn, &convert::costs(events)?, self.0.clock.now()).await?;
         Ok(())
     }

@@ -16,8 +16,8 @@ create table customer (
 -- For people: SO-000123. Gaps are allowed.
 create sequence order_number;
 
--- One row an order. The quantities are the sums of its lines' and change with them, in one transaction. The only column
--- that changes and is in an index is open_state, which for most orders changes once: all other changes stay on the page.
+-- One row an order. The quantities are the sums of its lines' and change with them, in one transaction. No column that
+-- changes is in an index, so that changes stay on the page.
 create table orders (
     order_id           uuid        primary key,
     number             bigint      not null default nextval('order_number') constraint orders_number_unique unique,
@@ -78,17 +78,6 @@ create table orders (
              when backordered > 0 then 3
              else 2
         end) stored,
-    -- What lists of unfinished orders are found by; null: nothing of it is left to ship. The state, but 2 for accepted orders
-    -- as for confirmed ones: an order that goes its usual way keeps it until all of it has left.
-    open_state         smallint    generated always as (
-        case when rejected or cancelled = ordered then null
-             when holds > 0 then 4
-             when confirmed_at is null then 2
-             when shipped > 0 and shipped + cancelled = ordered then null
-             when shipped > 0 then 7
-             when backordered > 0 then 3
-             else 2
-        end) stored,
     constraint orders_external_id_unique unique (channel, external_id),
     constraint orders_quantities_not_negative check (
         ordered > 0 and reserved >= 0 and backordered >= 0 and cancelled >= 0 and shipped >= 0 and delivered >= 0
@@ -103,11 +92,6 @@ create table orders (
 ) with (fillfactor = 70);
 -- For ListOrders, newest first.
 create index orders_by_time on orders (placed_at desc, order_id desc);
--- For ListOrders of unfinished orders: all, those of a channel, and those that do not go their usual way. Finished orders
--- are in none of them, and most orders never in the last.
-create index orders_open_by_time on orders (placed_at desc, order_id desc) where open_state is not null;
-create index orders_open_by_channel on orders (channel, placed_at desc, order_id desc) where open_state is not null;
-create index orders_open_by_state on orders (open_state, placed_at desc, order_id desc) where open_state in (3, 4, 7);
 -- For ListOrders of one customer.
 create index orders_by_customer on orders (customer_id, placed_at desc, order_id desc) where customer_id is not null;
 

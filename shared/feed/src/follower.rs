@@ -20,8 +20,8 @@ const REMEMBERED: usize = 200_000;
 
 /// What a service does with the facts of another.
 pub trait Handle: Send + Sync + 'static {
-    /// Applies a batch in the caller's transaction, in order. The journeys (correlation ids) of all events are locked
-    /// already. Unknown types are to be passed over: they are facts this service does not care about. An error rolls the
+    /// Applies a batch in the caller's transaction, which is one of [`crate::begin`], in order. The journeys (correlation
+    /// ids) of all events are locked already. Unknown types are to be passed over: they are facts this service does not care about. An error rolls the
     /// batch back, and it is tried again: only for what may go away by itself, or must stop the feed loudly.
     fn apply(&self, conn: &mut PgConnection, events: &[Event]) -> impl Future<Output = anyhow::Result<()>> + Send;
 
@@ -281,8 +281,7 @@ impl<H: Handle> Follower<H> {
     /// are passed over again.
     async fn pass_over(&mut self, before: &str, after: String, caught_up: bool) -> anyhow::Result<Progress> {
         if after != before {
-            let mut tx = self.pool.begin().await?;
-            sqlx::query("set local synchronous_commit = off").execute(&mut *tx).await?;
+            let mut tx = crate::outbox::begin_lazily(&self.pool, []).await?;
             let is_mine = self.move_cursor(&mut tx, before, &after).await?;
             tx.commit().await?;
             if !is_mine {
@@ -312,11 +311,11 @@ impl<H: Handle> Follower<H> {
 
     /// Effect and cursor in one transaction. False: another replica moved the cursor meanwhile, and nothing was done.
     async fn write(&self, before: &str, after: &str, events: &[Event]) -> anyhow::Result<bool> {
-        let mut tx = self.pool.begin().await?;
-        if !self.options.durable {
-            sqlx::query("set local synchronous_commit = off").execute(&mut *tx).await?;
-        }
-        crate::lock(&mut tx, events.iter().filter_map(|event| event.correlation_id)).await?;
+        let journeys = events.iter().filter_map(|event| event.correlation_id);
+        let mut tx = match self.options.durable {
+            true => crate::begin(&self.pool, journeys).await?,
+            false => crate::outbox::begin_lazily(&self.pool, journeys).await?,
+        };
         if !self.move_cursor(&mut tx, before, after).await? {
             return Ok(false);
         }

@@ -10,12 +10,14 @@ mod cursor;
 mod event;
 mod follower;
 mod outbox;
+mod page;
 mod server;
+mod tail;
 
 pub use cursor::Cursor;
 pub use event::{Event, NewEvent};
 pub use follower::{Follower, FollowerOptions, Handle, Progress, cursors, reset};
-pub use outbox::{append, check_contiguous, ensure_partitions, lock};
+pub use outbox::{append, begin, check_contiguous, ensure_partitions, lock};
 pub use server::Feed;
 
 use sqlx::migrate::Migrator;

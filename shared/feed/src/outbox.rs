@@ -2,12 +2,48 @@
 
 use crate::NewEvent;
 use pesan_api::proof::v1::{InvariantResult, Violation};
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Events of one partition of the outbox.
 const PARTITION: i64 = 10_000_000;
+
+/// What every transaction that writes plans by.
+///
+/// Tables start small and grow fast, and a plan made while they were small would read them whole, for as long as it is
+/// kept: here every statement finds its rows by index. Its plan then does not depend on what is asked for, and is made
+/// once for a connection.
+const PLAN_BY_INDEX: &str = "set local enable_seqscan = off; set local enable_hashjoin = off;
+    set local enable_mergejoin = off; set local jit = off; set local plan_cache_mode = force_generic_plan";
+
+/// Begins a transaction that writes, with these aggregates (or the journeys they belong to) locked as by [`lock`]: all in
+/// one round trip.
+pub async fn begin(pool: &PgPool, ids: impl IntoIterator<Item = Uuid>) -> sqlx::Result<Transaction<'static, Postgres>> {
+    begin_with(pool, PLAN_BY_INDEX, places(ids)).await
+}
+
+/// The same, but the commit does not wait for the disk.
+pub(crate) async fn begin_lazily(
+    pool: &PgPool,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> sqlx::Result<Transaction<'static, Postgres>> {
+    begin_with(pool, &format!("{PLAN_BY_INDEX}; set local synchronous_commit = off"), places(ids)).await
+}
+
+async fn begin_with(pool: &PgPool, settings: &str, places: Vec<i32>) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut statement = format!("begin; {settings}");
+    if !places.is_empty() {
+        let places: Vec<String> = places.iter().map(i32::to_string).collect();
+        // Numbers only: nothing of a caller's gets into the statement.
+        statement += &format!("; {}", LOCK.replace("$1", &format!("'{{{}}}'", places.join(","))));
+    }
+    pool.begin_with(sqlx::AssertSqlSafe(statement)).await
+}
+
+/// The first key keeps services apart that share a database.
+const LOCK: &str = "select pg_advisory_xact_lock(hashtext(current_schema()), place)
+                      from (select place from unnest($1::int4[]) place order by place) places";
 
 /// Locks aggregates (or the journeys they belong to) until the transaction ends. Must be the transaction's first
 /// statement when it writes events of aggregates that others may write to as well; fresh ones need no lock.
@@ -15,21 +51,18 @@ const PARTITION: i64 = 10_000_000;
 /// An advisory lock, because a row lock would give the transaction its id before it waits, and events of one aggregate
 /// could then appear in the wrong order. Hashed to 1,024 places, so that a batch of any size fits the lock table.
 pub async fn lock(conn: &mut PgConnection, ids: impl IntoIterator<Item = Uuid>) -> sqlx::Result<()> {
+    let places = places(ids);
+    if !places.is_empty() {
+        sqlx::query(LOCK).bind(places).execute(conn).await?;
+    }
+    Ok(())
+}
+
+fn places(ids: impl IntoIterator<Item = Uuid>) -> Vec<i32> {
     let mut places: Vec<i32> = ids.into_iter().map(place).collect();
     places.sort_unstable();
     places.dedup();
-    if places.is_empty() {
-        return Ok(());
-    }
-    // The first key keeps services apart that share a database.
-    sqlx::query(
-        "select pg_advisory_xact_lock(hashtext(current_schema()), place)
-           from (select place from unnest($1::int4[]) place order by place) places",
-    )
-    .bind(&places)
-    .execute(conn)
-    .await?;
-    Ok(())
+    places
 }
 
 fn place(id: Uuid) -> i32 {

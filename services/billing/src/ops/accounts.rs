@@ -10,8 +10,7 @@ use uuid::Uuid;
 /// Creates or changes accounts, each by itself; one result for each, in order.
 pub async fn upsert(pool: &PgPool, wanted: &[Account]) -> Result<Vec<Result<Account, Refusal>>, Error> {
     let ids: Vec<Uuid> = wanted.iter().map(|a| a.customer_id).collect();
-    let mut tx = pool.begin().await?;
-    pesan_feed::lock(&mut tx, ids.iter().copied()).await?;
+    let mut tx = pesan_feed::begin(pool, ids.iter().copied()).await?;
     let known = store::account::lock(&mut tx, &ids).await?;
     let changing: Vec<Uuid> = wanted
         .iter()

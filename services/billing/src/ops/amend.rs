@@ -61,8 +61,7 @@ pub async fn amend(
 
 async fn decide(pool: &PgPool, amendment: &Amendment, now: OffsetDateTime) -> Result<Decision, Error> {
     let (order_id, revision) = (amendment.order_id, amendment.revision);
-    let mut tx = pool.begin().await?;
-    pesan_feed::lock(&mut tx, [order_id]).await?;
+    let mut tx = pesan_feed::begin(pool, [order_id]).await?;
     if !store::charge::closed(&mut tx, &[order_id]).await?.is_empty() {
         return Ok(Decision::Answered(Err(Refusal::OrderClosed)));
     }
@@ -121,8 +120,7 @@ async fn settle(
     now: OffsetDateTime,
 ) -> Result<Answer, Error> {
     let (order_id, revision) = (amendment.order_id, amendment.revision);
-    let mut tx = pool.begin().await?;
-    pesan_feed::lock(&mut tx, [order_id]).await?;
+    let mut tx = pesan_feed::begin(pool, [order_id]).await?;
     let charge = store::charge::find(&mut tx, &[order_id]).await?.remove(&order_id);
     let Some(mut charge) = charge else { return Ok(Err(Refusal::NothingAuthorised)) };
     match store::amendment::find(&mut tx, order_id, revision).await? {

@@ -24,9 +24,7 @@ use uuid::Uuid;
 /// Decides a batch of charges, in order: authorised, refused, or to be asked of the provider. One decision for each.
 pub async fn decide(pool: &PgPool, charges: &[NewCharge], now: OffsetDateTime) -> Result<Vec<Decision>, Error> {
     let orders: Vec<Uuid> = charges.iter().map(|c| c.order_id).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut tx = pool.begin().await?;
-    pesan_feed::lock(&mut tx, orders.iter().copied()).await?;
-    store::plan_by_key(&mut tx).await?;
+    let mut tx = pesan_feed::begin(pool, orders.iter().copied()).await?;
     let closed = store::charge::closed(&mut tx, &orders).await?;
     let known = store::charge::find(&mut tx, &orders).await?;
     let outdated = outdated(&mut tx, charges, &known).await?;

@@ -90,9 +90,7 @@ async fn ask(provider: &dyn PaymentProvider, job: &Job, charge: Option<&Charge>,
 async fn write(pool: &PgPool, outcomes: Vec<(Job, Outcome)>, now: OffsetDateTime) -> Result<(), Error> {
     let orders: Vec<Uuid> = outcomes.iter().map(|(job, _)| job.order_id).collect::<BTreeSet<_>>().into_iter().collect();
     let ids: Vec<Uuid> = outcomes.iter().map(|(job, _)| job.id).collect();
-    let mut tx = pool.begin().await?;
-    pesan_feed::lock(&mut tx, orders.iter().copied()).await?;
-    store::plan_by_key(&mut tx).await?;
+    let mut tx = pesan_feed::begin(pool, orders.iter().copied()).await?;
     let open = store::job::still_open(&mut tx, &ids).await?;
     let charges = store::charge::find(&mut tx, &orders).await?;
     let mut effects = Effects { charges, ..Effects::default() };

@@ -28,8 +28,7 @@ pub enum Applied {
 /// orders behind them need no lock here: none of their events is written.
 pub async fn apply(pool: &PgPool, payment: &NewPayment, claim: Claim, now: OffsetDateTime) -> Result<Applied, Error> {
     let customer_id = payment.customer_id;
-    let mut tx = pool.begin().await?;
-    pesan_feed::lock(&mut tx, [customer_id]).await?;
+    let mut tx = pesan_feed::begin(pool, [customer_id]).await?;
     match idempotency::claim(&mut tx, &[claim]).await?.pop() {
         Some(Claimed::Answered(answer)) => return Ok(Applied::Before(answer)),
         Some(Claimed::Reused(fields)) => return Err(Error::RequestIdReused(fields)),

@@ -51,9 +51,7 @@ pub async fn ask(
 /// Writes a batch of answers down; what each order's caller is told. An answer that was written before changes nothing.
 pub async fn settle(pool: &PgPool, answers: &[Answer], now: OffsetDateTime) -> Result<Vec<Decision>, Error> {
     let orders: Vec<Uuid> = answers.iter().map(|a| a.order_id).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut tx = pool.begin().await?;
-    pesan_feed::lock(&mut tx, orders.iter().copied()).await?;
-    store::plan_by_key(&mut tx).await?;
+    let mut tx = pesan_feed::begin(pool, orders.iter().copied()).await?;
     let closed = store::charge::closed(&mut tx, &orders).await?;
     let mut charges = store::charge::find(&mut tx, &orders).await?;
     let (mut events, mut jobs) = (Vec::new(), Vec::new());

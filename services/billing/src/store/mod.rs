@@ -16,15 +16,6 @@ use pesan_money::Currency;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
-/// Keeps this transaction's plans on the primary keys. A batch of ten thousand lines would otherwise make the planner
-/// read and hash the whole table, which costs more with every order there ever was.
-pub async fn plan_by_key(conn: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_seqscan = off")
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
 /// A read-only transaction that sees one moment throughout.
 pub async fn one_moment(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql(

@@ -11,10 +11,12 @@ use tokio::task::JoinSet;
 const SLOWEST: u64 = 120_000_000;
 
 /// How much load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Bounds {
     pub concurrency: u32,
     pub duration: Duration,
+    /// Between an answer and the caller's next call.
+    pub pause: Duration,
 }
 
 /// What was measured.
@@ -99,6 +101,9 @@ where
                 if Instant::now() >= deadline {
                     break;
                 }
+                if !bounds.pause.is_zero() {
+                    tokio::time::sleep(bounds.pause).await;
+                }
             }
             anyhow::Ok(own)
         });
@@ -120,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn every_call_is_counted_once() {
         let calls = Arc::new(AtomicU64::new(0));
-        let bounds = Bounds { concurrency: 3, duration: Duration::from_millis(20) };
+        let bounds = Bounds { concurrency: 3, duration: Duration::from_millis(20), ..Bounds::default() };
         let measured = run(bounds, |_| {
             let calls = calls.clone();
             move || {

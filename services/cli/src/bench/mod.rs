@@ -143,7 +143,8 @@ impl Bench {
             yardstick.measure().await?;
         }
         let shape = work::Shape { skus, lines: self.lines.min(skus), batch: self.batch, settled: self.settled };
-        let bounds = load::Bounds { concurrency: self.concurrency, duration: Duration::from_secs(self.seconds) };
+        let duration = Duration::from_secs(self.seconds);
+        let bounds = load::Bounds { concurrency: self.concurrency, duration, ..load::Bounds::default() };
         let measured = match self.name {
             Name::Place => work::place(&suites, shape, bounds).await?.0,
             Name::Confirm => quiet::confirm(&suites, shape, bounds).await?,

@@ -42,7 +42,7 @@ pub async fn wait(suite: &Suite, channel: &str) -> Result<()> {
 
 /// When the suite became quiet.
 async fn quiet_since(suite: &Suite, channel: &str, started: Instant) -> Result<Instant> {
-    let mut seen = Vec::new();
+    let mut seen = Service::ALL.map(|_| String::new()).to_vec();
     let mut since = Instant::now();
     let mut looks = 0;
     while looks < QUIET_LOOKS {
@@ -50,8 +50,9 @@ async fn quiet_since(suite: &Suite, channel: &str, started: Instant) -> Result<I
             bail!("the suite did not catch up within {} s", BOUND.as_secs());
         }
         let looked = Instant::now();
-        let heads = try_join_all(Service::ALL.map(async |service| {
-            let request = GetPositionRequest::default();
+        // From the last head on: what came before it need not be counted.
+        let heads = try_join_all(Service::ALL.into_iter().zip(&seen).map(async |(service, head)| {
+            let request = GetPositionRequest { cursor: head.clone() };
             anyhow::Ok(answer(suite.feed(service).get_position(request).await)?.head)
         }))
         .await?;

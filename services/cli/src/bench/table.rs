@@ -58,7 +58,7 @@ pub struct Plan<'a> {
 pub async fn table(suites: &[Suite], plan: Plan<'_>) -> Result<Table> {
     ensure!(plan.yardstick.is_some() || plan.stored.is_some(), "the table needs --yardstick, --stored or both");
     let duration = Duration::from_secs(plan.seconds);
-    let lists = Bounds { concurrency: LIST_CALLERS, duration };
+    let lists = Bounds { concurrency: LIST_CALLERS, duration, ..Bounds::default() };
     let mut found = Rounds::new();
     for round in 0..plan.rounds {
         let mut add = |name, dividend, divisor| found.entry(name).or_default().push((dividend, divisor));
@@ -84,12 +84,12 @@ pub async fn table(suites: &[Suite], plan: Plan<'_>) -> Result<Table> {
 
         let hot = Shape { skus: 1, lines: 1, batch: 1, settled: false };
         let spread = Shape { skus: 10_000, ..hot };
-        let in_flight = Bounds { concurrency: IN_FLIGHT, duration };
+        let in_flight = Bounds { concurrency: IN_FLIGHT, ..lists };
         let handled = handler::per_second(data, IN_FLIGHT, duration).await?;
         let calls = work::reserve(suites, hot, in_flight).await?.per_second();
         let many = work::reserve(suites, spread, in_flight).await?.per_second();
         let list = Shape { batch: 16, ..hot };
-        let lists_of_16 = Bounds { concurrency: IN_FLIGHT / list.batch, duration };
+        let lists_of_16 = Bounds { concurrency: IN_FLIGHT / list.batch, ..lists };
         let listed = work::reserve(suites, list, lists_of_16).await?.per_second();
         let listed_many = work::reserve(suites, Shape { batch: 16, ..spread }, lists_of_16).await?.per_second();
         add("3 hot item reserved in single calls, by FOR UPDATE", calls, handled);
@@ -99,7 +99,10 @@ pub async fn table(suites: &[Suite], plan: Plan<'_>) -> Result<Table> {
 
         let statements = 1000.0 / yardstick(folder, data, "stmts", "1").await?;
         let single = Shape { batch: 1, settled: true, ..LISTS };
-        let (alone, channel) = work::place(suites, single, Bounds { concurrency: 1, duration }).await?;
+        // Nothing else is running: not what the reservations left, and not what follows from the order before.
+        quiet::wait(&suites[0], "bench").await?;
+        let one_by_one = Bounds { concurrency: 1, pause: Duration::from_millis(50), ..lists };
+        let (alone, channel) = work::place(suites, single, one_by_one).await?;
         quiet::wait(&suites[0], &channel).await?;
         add("5 milliseconds of one order to its confirmation, by 8 statements", alone.median_ms(), statements);
 
@@ -130,7 +133,7 @@ async fn yardstick(folder: &Path, data: &Path, variant: &str, clients: &'static 
 /// Milliseconds of so many calls at once, each made once.
 async fn once(suites: &[Suite], shape: Shape, calls: u32) -> Result<f64> {
     let started = Instant::now();
-    let bounds = Bounds { concurrency: calls, duration: Duration::ZERO };
+    let bounds = Bounds { concurrency: calls, ..Bounds::default() };
     let (placed, channel) = work::place(suites, shape, bounds).await?;
     let took = started.elapsed();
     ensure!(placed.errors == 0, "orders were refused: {:?}", placed.first_error);

@@ -34,8 +34,7 @@ pub(super) async fn change(
     decide: impl FnOnce(&mut FulfilmentOrder, &mut Facts) -> Result<(), Error> + Send,
 ) -> Result<pb::FulfilmentOrder, Error> {
     let (id, order_id) = look::find_order(&ops.pool, name).await?;
-    let mut tx = ops.pool.begin().await?;
-    pesan_feed::lock(&mut tx, [order_id.0]).await?;
+    let mut tx = pesan_feed::begin(&ops.pool, [order_id.0]).await?;
     if let Some(answer) = claim(&mut tx, request).await? {
         return answered(&answer);
     }

@@ -12,8 +12,7 @@ use prost::Message as _;
 /// Lets go of what did not come back. The answer, which is kept with the request.
 pub async fn close_return(ops: &Ops, command: Close) -> Result<pb::ExpectedReturn, Error> {
     let (id, order_id) = look::find_return(&ops.pool, &command.name).await?;
-    let mut tx = ops.pool.begin().await?;
-    pesan_feed::lock(&mut tx, [order_id.0]).await?;
+    let mut tx = pesan_feed::begin(&ops.pool, [order_id.0]).await?;
     if let Some(answer) = claim(&mut tx, &command.claim).await? {
         return pb::ExpectedReturn::decode(answer.as_slice())
             .map_err(|error| Error::Broken(format!("an answer cannot be read: {error}")));

@@ -16,8 +16,7 @@ use std::collections::BTreeSet;
 /// Books what came back, all of it or nothing. The answer, which is kept with the request.
 pub async fn receive_return(ops: &Ops, command: Receive) -> Result<pb::ExpectedReturn, Error> {
     let (id, order_id) = look::find_return(&ops.pool, &command.name).await?;
-    let mut tx = ops.pool.begin().await?;
-    pesan_feed::lock(&mut tx, [order_id.0]).await?;
+    let mut tx = pesan_feed::begin(&ops.pool, [order_id.0]).await?;
     if let Some(answer) = claim(&mut tx, &command.claim).await? {
         return pb::ExpectedReturn::decode(answer.as_slice())
             .map_err(|error| Error::Broken(format!("an answer cannot be read: {error}")));

@@ -42,8 +42,7 @@ enum Intent {
 /// Checks that it may be shipped and writes down which carrier is about to be asked.
 async fn intend(ops: &Ops, command: &Ship) -> Result<Intent, Error> {
     let (id, order_id) = look::find_order(&ops.pool, command.name).await?;
-    let mut tx = ops.pool.begin().await?;
-    pesan_feed::lock(&mut tx, [order_id.0]).await?;
+    let mut tx = pesan_feed::begin(&ops.pool, [order_id.0]).await?;
     if let Some(answer) = claim(&mut tx, &command.claim).await? {
         return Ok(Intent::Shipped(Box::new(answered(&answer)?)));
     }

@@ -10,8 +10,7 @@ use pesan_grpc::idempotency;
 
 /// Withdraws all that is asked for, if none of it is picked yet, or nothing.
 pub async fn withdraw(ops: &Ops, command: Withdraw) -> Result<(), Error> {
-    let mut tx = ops.pool.begin().await?;
-    pesan_feed::lock(&mut tx, [command.order_id.0]).await?;
+    let mut tx = pesan_feed::begin(&ops.pool, [command.order_id.0]).await?;
     if claim(&mut tx, &command.claim).await?.is_some() {
         return Ok(());
     }

@@ -57,7 +57,6 @@ pub async fn apply(
     conn: &mut PgConnection,
     facts: &[(&Event, Uuid, GoodsFact)],
 ) -> Result<bool, Error> {
-    store::read_by_index(conn).await?;
     let lines = || facts.iter().flat_map(|(_, _, fact)| fact.lines());
     inventory.learn_skus(lines().map(|line| line.sku.as_str()).collect()).await?;
     inventory.learn_locations(lines().map(|line| line.location_id).collect()).await?;

@@ -54,7 +54,6 @@ pub async fn apply(
     conn: &mut PgConnection,
     facts: &[(&Event, Uuid, OrderFact)],
 ) -> Result<bool, Error> {
-    store::read_by_index(conn).await?;
     let mut orders: Vec<Uuid> = facts.iter().map(|(_, order_id, _)| *order_id).collect();
     orders.sort_unstable();
     orders.dedup();

@@ -1,6 +1,6 @@
 //! Promises stock to orders: many callers' lists in one transaction.
 //!
-//! Ten statements for any number of orders: begin, lock the orders, read what they hold, lock the stock, read the queue,
+//! Nine statements for any number of orders: begin and lock the orders, read what they hold, lock the stock, read the queue,
 //! write reservations, parts and stock, append the facts, commit. Further ones, as constant a number, only where they are
 //! needed: kits are read, days of locations with a capacity are locked and counted, and choices are explained.
 
@@ -126,8 +126,7 @@ async fn write(
     let expires_at = inventory.clock.now() + inventory.reservation_lives;
     let orders: Vec<Uuid> = wants.iter().map(|(demand, _)| demand.order_id).collect();
 
-    let mut tx = store::begin(&inventory.pool).await?;
-    pesan_feed::lock(&mut tx, orders.iter().copied()).await?;
+    let mut tx = pesan_feed::begin(&inventory.pool, orders.iter().copied()).await?;
     let mut reservations = store::reservation::headers(&mut tx, &orders).await?;
     let stored: HashSet<Uuid> = reservations.keys().copied().collect();
     let held = of_state(&reservations, State::Held);

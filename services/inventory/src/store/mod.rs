@@ -29,20 +29,11 @@ pub mod value;
 
 use pesan_money::{Currency, Money};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 
-/// Begins a transaction that writes.
-///
-/// Tables start small and grow fast, and a plan made while they were small would read them whole, for as long as it is
-/// kept: here every statement reads by index.
+/// Begins a transaction that writes; the caller locks what it shares with others.
 pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    pool.begin_with("begin; set local enable_seqscan = off; set local jit = off").await
-}
-
-/// The same for a transaction that somebody else began.
-pub async fn read_by_index(conn: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("set local enable_seqscan = off; set local jit = off").execute(conn).await?;
-    Ok(())
+    pesan_feed::begin(pool, []).await
 }
 
 /// Begins a transaction that sees the database as it is now, until its end, and writes nothing.

@@ -54,7 +54,6 @@ impl Handle for Follow {
             facts.iter().flat_map(|(id, _, fact)| fact.line_nos().into_iter().map(|line_no| (*id, line_no))).collect();
         keys.sort_unstable();
         keys.dedup();
-        store::find_by_index(conn).await?;
         let heads = store::order::heads(conn, &ids).await?;
         let mut lines = store::line::load(conn, &keys).await?;
         for (order_id, _, fact) in &facts {

@@ -105,8 +105,7 @@ impl Settler {
 
     async fn write(&self, round: &[Settling], reserved_at: Instant) -> Result<(), Error> {
         let ids: Vec<Uuid> = round.iter().map(|one| one.work.order_id).collect();
-        let mut tx = store::begin(&self.books.pool).await?;
-        pesan_feed::lock(&mut tx, ids.iter().copied()).await?;
+        let mut tx = pesan_feed::begin(&self.books.pool, ids.iter().copied()).await?;
         let mut heads = store::order::heads(&mut tx, &ids).await?;
         let mut outcome = Outcome::new(self.books.clock.now());
         for one in round {

@@ -30,23 +30,11 @@ use crate::error::Error;
 use pesan_api::r#type::v1::Address;
 use pesan_money::Currency;
 use prost::Message as _;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 
-/// Begins a transaction that writes.
-///
-/// Tables start small and grow fast, and a plan made while they were small would read them whole, for as long as it is
-/// kept: here every statement finds its rows by index.
+/// Begins a transaction that writes; the caller locks what it shares with others.
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
-    let begin =
-        "begin; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
-    Ok(pool.begin_with(begin).await?)
-}
-
-/// The same for a transaction that somebody else began.
-pub async fn find_by_index(conn: &mut PgConnection) -> Result<(), Error> {
-    let set = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off";
-    sqlx::raw_sql(set).execute(conn).await?;
-    Ok(())
+    Ok(pesan_feed::begin(pool, []).await?)
 }
 
 /// Begins a transaction that sees one moment and reads whole tables, however long it takes.

@@ -1,7 +1,7 @@
 //! What billing does with the facts of others: goods that left are invoiced, goods that came back credited, what was
 //! cancelled is let go, what stock cost is posted. A batch of events is one transaction.
 
-use crate::{convert, ops, store};
+use crate::{convert, ops};
 use pesan_api::fulfilment::v1 as fulfilment;
 use pesan_api::inventory::v1 as inventory;
 use pesan_api::order::v1 as order;

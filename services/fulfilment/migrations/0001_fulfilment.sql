@@ -57,9 +57,9 @@ create table fulfilment_order (
     constraint fulfilment_order_once_per_cause unique (order_id, order_version, location_id),
     constraint fulfilment_order_conserved check (
         withdrawn >= 0 and short >= 0 and picked >= 0 and withdrawn + short + picked <= allocated),
-    -- Picking settles every unit: picked, short, or withdrawn before. A count may find it short before.
+    -- Picking settles every unit: picked, short, or withdrawn before.
     constraint fulfilment_order_picked_whole check (
-        case when picked_at is null then picked = 0 else withdrawn + short + picked = allocated end),
+        case when picked_at is null then picked = 0 and short = 0 else withdrawn + short + picked = allocated end),
     -- Goods issue takes everything picked, and nothing leaves before it.
     constraint fulfilment_order_ships_what_is_picked check (
         shipped = case when shipped_at is null then 0 else picked end),

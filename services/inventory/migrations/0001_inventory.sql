@@ -149,8 +149,6 @@ create table reservation_part (
     quantity    bigint      not null,
     -- Promised and still there.
     reserved    bigint      not null,
-    -- Of the reserved, what a count did not find: off the stock already, and still the order's.
-    missing     bigint      not null default 0,
     -- Left with shipments.
     issued      bigint      not null,
     -- Of the issued, what came back.
@@ -165,7 +163,6 @@ create table reservation_part (
     constraint part_conserved check (quantity = reserved + issued + backordered + refused + released),
     constraint part_not_negative
         check (reserved >= 0 and issued >= 0 and returned >= 0 and backordered >= 0 and refused >= 0 and released >= 0),
-    constraint part_missing_is_reserved check (missing between 0 and reserved),
     constraint part_waits_nowhere check (case when location = 0 then reserved = 0 else backordered = 0 and refused = 0 end)
 ) with (fillfactor = 70);
 -- The backorder queue: for the next to be served of an item.

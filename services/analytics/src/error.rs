@@ -42,7 +42,10 @@ impl From<AnalyticsError> for Status {
             AnalyticsError::Busy => refuse::retry(Code::Aborted, "RETRY", DOMAIN, message, Duration::from_millis(100)),
             AnalyticsError::Database(source) => {
                 tracing::error!(error = %source, "database failed");
-                Status::internal("internal error")
+                match refuse::is_database_away(&source) {
+                    true => refuse::database_away(DOMAIN),
+                    false => Status::internal("internal error"),
+                }
             }
         }
     }

@@ -137,11 +137,8 @@ fn database(source: &sqlx::Error) -> Status {
         return refuse::retry(Code::Aborted, "RETRY", DOMAIN, "others changed the same rows; try again", delay);
     }
     tracing::error!(error = %source, "the database failed");
-    match source {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
-            let delay = Duration::from_secs(1);
-            refuse::retry(Code::Unavailable, "DATABASE_UNAVAILABLE", DOMAIN, "the database does not answer", delay)
-        }
-        _ => Status::internal("internal error"),
+    match refuse::is_database_away(source) {
+        true => refuse::database_away(DOMAIN),
+        false => Status::internal("internal error"),
     }
 }

@@ -118,15 +118,9 @@ impl From<Error> for Status {
                 say("carrier", carrier.clone());
                 (Code::FailedPrecondition, "CARRIER_NOT_CONNECTED", None)
             }
-            Error::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) => {
+            Error::Database(source) if refuse::is_database_away(source) => {
                 tracing::warn!(error = ?error, "the database cannot be reached");
-                return refuse::retry(
-                    Code::Unavailable,
-                    "DATABASE_UNAVAILABLE",
-                    DOMAIN,
-                    "the service is overloaded or its database is away: try again",
-                    Duration::from_millis(500),
-                );
+                return refuse::database_away(DOMAIN);
             }
             Error::Database(_) | Error::Money(_) | Error::Broken(_) => {
                 tracing::error!(error = ?error, "a request failed");

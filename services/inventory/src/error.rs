@@ -291,7 +291,10 @@ impl From<Error> for Status {
         }
         if let Error::Database(source) = &error {
             tracing::error!(?source, "database failed");
-            return Status::internal("internal error");
+            return match refuse::is_database_away(source) {
+                true => refuse::database_away(DOMAIN),
+                false => Status::internal("internal error"),
+            };
         }
         let (code, reason) = error.code_and_reason();
         if error.is_retryable() {

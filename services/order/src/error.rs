@@ -415,6 +415,9 @@ impl Error {
             Self::ReturnPolicyNotFound(_) => (Code::NotFound, "RETURN_POLICY_NOT_FOUND", None),
             Self::TooManyPolicies(_) => (Code::ResourceExhausted, "LIMIT_EXCEEDED", None),
             Self::MoreThanInvoiced { .. } => (Code::FailedPrecondition, "MORE_THAN_INVOICED", None),
+            Database(error) if refuse::is_database_away(error) => {
+                (Code::Unavailable, "DATABASE_UNAVAILABLE", soon(500))
+            }
             Unlawful(_) | Database(_) | Broken(_) => (Code::Internal, "INTERNAL", None),
         }
     }

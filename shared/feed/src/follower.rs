@@ -165,10 +165,10 @@ impl<H: Handle> Follower<H> {
         }
     }
 
-    /// One round, for tests: pulls, waiting shortly (a transaction elsewhere on the server may hide events for a moment),
+    /// One round, for tests: pulls, waiting a little (a transaction elsewhere on the server may hide events for a moment),
     /// and applies.
     pub async fn run_once(&mut self) -> anyhow::Result<Progress> {
-        let wait = std::mem::replace(&mut self.options.max_wait, Duration::from_millis(300));
+        let wait = std::mem::replace(&mut self.options.max_wait, Duration::from_secs(2));
         let pulled = self.pull().await;
         self.options.max_wait = wait;
         match pulled? {

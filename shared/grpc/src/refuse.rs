@@ -36,6 +36,24 @@ pub fn retry(code: Code, reason: &str, domain: &str, message: impl Into<String>,
     Status::with_error_details(code, message, details)
 }
 
+/// True where the database was not reached, or had no room for another connection: nothing is wrong with the request.
+pub fn is_database_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
+        // Connection lost, too many connections, shutting down or starting up.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code == "53300" || code.starts_with("57P0"))
+        }
+        _ => false,
+    }
+}
+
+/// What a caller is told where [`is_database_away`].
+pub fn database_away(domain: &str) -> Status {
+    let message = "the service is overloaded or its database is away: try again";
+    retry(Code::Unavailable, "DATABASE_UNAVAILABLE", domain, message, Duration::from_millis(500))
+}
+
 /// The stable reason of a refusal, empty where it has none.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()

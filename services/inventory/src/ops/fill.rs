@@ -88,8 +88,8 @@ pub async fn run_to_the_end(inventory: &Inventory) -> Result<usize, Error> {
 
 /// One round, a bounded piece of the queue without those in `passed`.
 pub async fn run_once(inventory: &Inventory, passed: &HashSet<(ItemId, Uuid)>) -> Result<Round, Error> {
-    let now = inventory.clock.now();
     let mut tx = store::begin(&inventory.pool).await?;
+    let now = inventory.clock.now();
     let candidates = store::backorder::fillable(&mut tx, now, passed).await?;
     let of_kits = store::backorder::fillable_kits(&mut tx, now, passed).await?;
     tx.commit().await?;

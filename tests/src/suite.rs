@@ -68,6 +68,9 @@ impl Suite {
     }
 
     async fn start_as(pool: &PgPool, environment: Option<Vec<(String, String)>>, clock: Clock) -> anyhow::Result<Self> {
+        // What services log of their own failures, which callers are not told, is shown with a test that fails.
+        let errors = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::ERROR);
+        let _ = errors.with_test_writer().try_init(); // another suite of this process may have done it
         let (addresses, urls, running) = Default::default();
         let mut suite = Self { addresses, urls, running, environment, clock };
         let mut listeners = Vec::new();

@@ -34,6 +34,7 @@ pub mod line;
 pub mod name;
 pub mod ops;
 pub mod order;
+pub mod passed;
 pub mod price;
 pub mod quantities;
 pub mod quotation;

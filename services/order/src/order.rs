@@ -29,7 +29,7 @@ impl Standing {
         let q = &self.quantities;
         if self.rejected {
             OrderState::Rejected
-        } else if q.cancelled == q.ordered {
+        } else if q.is_cancelled() {
             OrderState::Cancelled
         } else if self.holds > 0 {
             OrderState::OnHold

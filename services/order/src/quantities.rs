@@ -42,6 +42,11 @@ impl Quantities {
         self.reserved + self.backordered
     }
 
+    /// True where all of it is cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled == self.ordered
+    }
+
     /// True when every law holds: nothing is negative, no more is divided than was ordered, no more is delivered or
     /// returned than was shipped, no more is invoiced or refunded than was ordered.
     pub fn is_lawful(&self) -> bool {

@@ -103,6 +103,14 @@ pub fn released(known: &Known, order_id: Uuid, lines: &[Released]) -> pb::StockR
         sku: known.sku(released.item).to_owned(),
         reserved: released.reserved,
         backordered: released.backordered,
+        taken_back: released
+            .taken_back
+            .iter()
+            .map(|(location, quantity)| pb::ReservedAt {
+                location_id: known.location_id(*location).to_string(),
+                quantity: *quantity,
+            })
+            .collect(),
     };
     pb::StockReleased { order_id: order_id.to_string(), lines: lines.iter().map(line).collect() }
 }

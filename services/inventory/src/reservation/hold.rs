@@ -11,12 +11,14 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// What was let go of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Released {
     pub line_no: i32,
     pub item: ItemId,
     pub reserved: i64,
     pub backordered: i64,
+    /// Of the reserved, what had come for quantity that was cancelled as waiting.
+    pub taken_back: Vec<(LocationId, i64)>,
 }
 
 /// Goods of a line that moved at a location.
@@ -143,7 +145,10 @@ impl Reservation {
                     last.reserved += reserved;
                     last.backordered += backordered;
                 }
-                None => released.push(Released { line_no: part.line_no, item: part.item, reserved, backordered }),
+                None => {
+                    let (line_no, item) = (part.line_no, part.item);
+                    released.push(Released { line_no, item, reserved, backordered, taken_back: Vec::new() });
+                }
             }
         }
         released
@@ -169,6 +174,7 @@ impl Reservation {
             from_stock += release_part(part, here, book);
         }
         let mut missing = backordered - from_queue;
+        let mut taken_back = Vec::new();
         // In the order of their versions: the latest is last.
         for fill in fills.iter_mut().rev().filter(|fill| fill.line_no == line_no && fill.quantity > 0) {
             if missing == 0 {
@@ -181,9 +187,12 @@ impl Reservation {
             fill.changed = true;
             missing -= some;
             from_stock += some;
+            if some > 0 {
+                taken_back.push((fill.location, some));
+            }
         }
         let item = item.filter(|_| from_stock + from_queue > 0)?;
-        Some(Released { line_no, item, reserved: from_stock, backordered: from_queue })
+        Some(Released { line_no, item, reserved: from_stock, backordered: from_queue, taken_back })
     }
 
     /// The order is settled: it does not lapse any more. One that had lapsed already holds again what is still free of

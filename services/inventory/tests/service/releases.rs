@@ -67,6 +67,8 @@ async fn what_got_stock_while_it_was_cancelled_is_taken_back_latest_first(pool: 
     assert_eq!((held(&left, &main), held(&left, &other), left.lines[0].backordered), (4, 0, 0));
     let released = &service.facts::<pb::StockReleased>().await[0].1.lines[0];
     assert_eq!((released.reserved, released.backordered), (4, 2));
+    let taken_back: Vec<_> = released.taken_back.iter().map(|at| (at.location_id.as_str(), at.quantity)).collect();
+    assert_eq!(taken_back, [(main.as_str(), 1), (other.as_str(), 2), (main.as_str(), 1)], "the latest first");
     // Of the first fill 2 are left. Once more, and everything that was ever filled is taken back, but nothing else.
     service.orders.tell(&order.order_id, &[cancelled(&order.order_id, 1, &[], 5)]).await;
     let left = service.reservation(&order.order_id).await;

@@ -2,7 +2,9 @@
 
 use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine, InvoiceIssued};
 use pesan_api::fulfilment::v1::{Delivered, ExpectedReturnClosed, GoodsIssued, ReturnReceived};
-use pesan_api::inventory::v1::{BackordersFilled, ReservationExpired, ReservedStockMissing, ShortageBooked};
+use pesan_api::inventory::v1::{
+    BackordersFilled, ReleasedLine, ReservationExpired, ReservedStockMissing, ShortageBooked, StockReleased,
+};
 use pesan_feed::Event;
 use prost::Name as _;
 
@@ -14,6 +16,8 @@ pub enum Fact {
     Short(ShortageBooked),
     /// A count found less than is reserved; the warehouse, or this service of what it keeps back, lets go of it.
     Missing(ReservedStockMissing),
+    /// Stock that had come for what was cancelled was taken back.
+    TakenBack(Vec<ReleasedLine>),
     /// An unconfirmed promise lapsed.
     Expired,
     /// Goods left.
@@ -45,6 +49,7 @@ impl Fact {
             BackordersFilled::full_name(),
             ShortageBooked::full_name(),
             ReservedStockMissing::full_name(),
+            StockReleased::full_name(),
             ReservationExpired::full_name(),
         ]
     }
@@ -73,6 +78,9 @@ impl Fact {
             Ok(Some(Self::Short(fact)))
         } else if let Some(fact) = event.decode::<ReservedStockMissing>()? {
             Ok(Some(Self::Missing(fact)))
+        } else if let Some(mut fact) = event.decode::<StockReleased>()? {
+            fact.lines.retain(|line| !line.taken_back.is_empty());
+            Ok(Some(fact.lines).filter(|lines| !lines.is_empty()).map(Self::TakenBack))
         } else {
             Ok(event.is::<ReservationExpired>().then_some(Self::Expired))
         }
@@ -83,7 +91,7 @@ impl Fact {
         match self {
             Self::Filled(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Short(fact) => vec![fact.line_no],
-            Self::Expired | Self::Missing(_) | Self::Allowed(_) | Self::Closed(_) => Vec::new(),
+            Self::TakenBack(_) | Self::Expired | Self::Missing(_) | Self::Allowed(_) | Self::Closed(_) => Vec::new(),
             Self::Issued(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Delivered(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
             Self::Returned(fact) => fact.lines.iter().map(|line| line.line_no).collect(),
@@ -96,13 +104,13 @@ impl Fact {
         matches!(self, Self::Expired)
     }
 
-    /// True where a change of the order that is under way, or was made, decides what it means for a line.
+    /// True where it depends on changes and cancellations what it means for a line.
     pub fn minds_changes(&self) -> bool {
-        matches!(self, Self::Filled(_) | Self::Short(_))
+        matches!(self, Self::Filled(_) | Self::Short(_) | Self::TakenBack(_))
     }
 
     /// True for facts of inventory: the order remembers which of them its quantities include.
     pub fn is_of_inventory(&self) -> bool {
-        matches!(self, Self::Filled(_) | Self::Short(_) | Self::Missing(_) | Self::Expired)
+        self.minds_changes() || matches!(self, Self::Missing(_) | Self::Expired)
     }
 }

@@ -7,12 +7,13 @@ use crate::delivery::ReadyPart;
 use crate::goodwill::Allowed;
 use crate::line::{Line, Unlawful};
 use crate::order::Head;
+use crate::passed::Passed;
 use crate::rma::Discrepancy;
 use crate::store::change::Mark;
 use anyhow::Context as _;
 use pesan_api::billing::v1::{CreditNoteIssued, DocumentLine};
 use pesan_api::fulfilment::v1::{ExpectedReturnClosed, ReturnReceived};
-use pesan_api::inventory::v1::{BackordersFilled, ReservedStockMissing, ShortageBooked};
+use pesan_api::inventory::v1::{BackordersFilled, ReleasedLine, ReservedStockMissing, ShortageBooked};
 use pesan_api::order::v1 as pb;
 use pesan_feed::{Event, NewEvent};
 use pesan_grpc::parse::from_money;
@@ -27,8 +28,8 @@ pub struct Fold<'a> {
     lines: HashMap<(Uuid, i32), Line>,
     /// Of lines that were, or are being, changed.
     marks: HashMap<(Uuid, i32), Mark>,
-    /// Stock that came for what a change under way cancels.
-    passed_over: Vec<(Uuid, Part)>,
+    /// Stock that came for what was, or is being, cancelled.
+    passed: HashMap<Uuid, Passed>,
     /// What became ready and is kept back.
     kept_back: Vec<(Uuid, Part)>,
     /// Until when.
@@ -76,12 +77,13 @@ impl<'a> Fold<'a> {
         heads: HashMap<Uuid, Head>,
         lines: HashMap<(Uuid, i32), Line>,
         marks: HashMap<(Uuid, i32), Mark>,
+        passed: HashMap<Uuid, Passed>,
     ) -> Self {
         Self {
             heads,
             lines,
             marks,
-            passed_over: Vec::new(),
+            passed,
             kept_back: Vec::new(),
             due: Vec::new(),
             changed_lines: HashSet::new(),
@@ -112,6 +114,10 @@ impl<'a> Fold<'a> {
             }
             head.inventory_version = event.version;
         }
+        if let Fact::TakenBack(lines) = fact {
+            self.forget(order_id, lines);
+            return Ok(true); // nobody else knows of it
+        }
         let newest = |known: &mut Option<OffsetDateTime>| *known = (*known).max(Some(event.effective_at));
         match fact {
             Fact::Issued(_) => newest(&mut head.shipped_at),
@@ -128,6 +134,7 @@ impl<'a> Fold<'a> {
             Fact::Filled(fact) => self.fill(order_id, event.version, fact),
             Fact::Short(fact) if self.has(order_id, fact.line_no, event.version) => Ok(()),
             Fact::Short(fact) => self.fall_short(order_id, fact),
+            Fact::TakenBack(_) => Ok(()), // see above
             Fact::Missing(fact) => {
                 self.miss(order_id, fact);
                 Ok(())
@@ -184,52 +191,76 @@ impl<'a> Fold<'a> {
         self.marks.get(&(order_id, line_no)).is_some_and(|mark| version <= mark.inventory_version)
     }
 
+    fn claimed(&self, order_id: Uuid, line_no: i32) -> i64 {
+        self.marks.get(&(order_id, line_no)).map_or(0, |mark| mark.claimed)
+    }
+
     fn fill(&mut self, order_id: Uuid, version: i64, fact: &BackordersFilled) -> anyhow::Result<()> {
-        let mut filled = Vec::with_capacity(fact.lines.len());
-        let mut passed_over = Vec::new();
-        let claimed: HashMap<i32, i64> = fact
+        let news: Vec<_> = fact
             .lines
             .iter()
-            .filter_map(|line| Some((line.line_no, self.marks.get(&(order_id, line.line_no))?.claimed)))
+            .filter(|line| !self.has(order_id, line.line_no, version))
+            .map(|line| (line, self.claimed(order_id, line.line_no)))
             .collect();
-        let news: Vec<_> = fact.lines.iter().filter(|line| !self.has(order_id, line.line_no, version)).collect();
+        let mut passed = self.passed.remove(&order_id).unwrap_or_default();
+        let mut filled = Vec::with_capacity(news.len());
         self.each(
             order_id,
             &news,
-            |line| line.line_no,
-            |line, stock| {
+            |(line, _)| line.line_no,
+            |line, (stock, claimed)| {
                 let location = convert::location(&stock.location_id).unwrap_or_default();
-                let waits = line.quantities.backordered;
-                let free = waits - claimed.get(&line.line_no).unwrap_or(&0);
-                let taken = line.fill(location, stock.quantity.min(free));
-                if taken > 0 {
-                    filled.push((line.line_no, location, taken, line.stocked));
-                }
-                let quantity = stock.quantity.min(waits) - taken;
-                if quantity > 0 {
-                    passed_over.push((order_id, Part { line_no: line.line_no, location, quantity }));
-                }
+                let quantity = passed.fill(line, *claimed, location, stock.quantity);
+                let ready = ReadyPart { line_no: line.line_no, location, quantity, stocked: line.stocked };
+                filled.push((ready, stock.sku.as_str()));
                 Ok(())
             },
         )?;
-        self.passed_over.extend(passed_over);
-        if let Some(change) = self.changes.get_mut(&order_id) {
-            change.skus.extend(fact.lines.iter().map(|line| ((order_id, line.line_no), line.sku.clone())));
-            for (line_no, location, quantity, stocked) in filled {
-                change.add(ReadyPart { line_no, location, quantity, stocked });
-            }
+        // Of a cancelled order inventory takes everything back.
+        if !self.heads.get(&order_id).is_some_and(|head| head.standing.quantities.is_cancelled()) {
+            self.passed.insert(order_id, passed);
         }
+        self.hand_over(order_id, filled);
         Ok(())
+    }
+
+    /// Inventory took this back.
+    fn forget(&mut self, order_id: Uuid, lines: &[ReleasedLine]) {
+        let Some(passed) = self.passed.get_mut(&order_id) else { return };
+        for (line, part) in lines.iter().flat_map(|line| line.taken_back.iter().map(move |part| (line, part))) {
+            let location = convert::location(&part.location_id).unwrap_or_default();
+            passed.taken_back(line.line_no, location, part.quantity);
+        }
+    }
+
+    fn hand_over(&mut self, order_id: Uuid, parts: Vec<(ReadyPart, &str)>) {
+        let Some(change) = self.changes.get_mut(&order_id) else { return };
+        for (part, sku) in parts.into_iter().filter(|(part, _)| part.quantity > 0) {
+            change.skus.insert((order_id, part.line_no), sku.to_owned());
+            change.add(part);
+        }
     }
 
     fn fall_short(&mut self, order_id: Uuid, fact: &ShortageBooked) -> anyhow::Result<()> {
         let location = convert::location(&fact.location_id).unwrap_or_default();
+        let claimed = self.claimed(order_id, fact.line_no);
+        let mut passed = self.passed.remove(&order_id).unwrap_or_default();
+        let mut filled = Vec::new();
         self.each(
             order_id,
-            std::slice::from_ref(fact),
+            &[fact],
             |fact| fact.line_no,
-            |line, fact| line.fall_short(location, fact.quantity, fact.backordered),
+            |line, fact| {
+                line.fall_short(location, fact.quantity, fact.backordered)?;
+                let stocked = line.stocked;
+                for Part { line_no, location, quantity } in passed.catch_up(line, claimed) {
+                    filled.push((ReadyPart { line_no, location, quantity, stocked }, fact.sku.as_str()));
+                }
+                Ok(())
+            },
         )?;
+        self.passed.insert(order_id, passed);
+        self.hand_over(order_id, filled);
         let lost = fact.quantity - fact.backordered;
         if let Some(change) = self.changes.get_mut(&order_id).filter(|_| lost > 0) {
             *change.lost.entry(fact.line_no).or_default() += lost;
@@ -344,7 +375,7 @@ impl<'a> Fold<'a> {
                 let fact = pb::OrderCancelled {
                     order_id: order_id.to_string(),
                     lines: lines.collect(),
-                    whole: q.cancelled == q.ordered,
+                    whole: q.is_cancelled(),
                     reason: "not found in the warehouse".to_owned(),
                     revision: 0,
                 };
@@ -393,9 +424,9 @@ impl<'a> Fold<'a> {
         self.orders.clone()
     }
 
-    /// Stock that was passed over because a change under way cancels what waited for it.
-    pub fn passed_over(&self) -> &[(Uuid, Part)] {
-        &self.passed_over
+    /// What is passed over now, where that changed.
+    pub fn passed(&self) -> impl Iterator<Item = (Uuid, &Passed)> {
+        self.passed.iter().filter(|(_, passed)| passed.is_changed()).map(|(order_id, passed)| (*order_id, passed))
     }
 
     /// One more fact of this service about an order of the batch, after its last one.

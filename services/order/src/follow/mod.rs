@@ -13,7 +13,6 @@ use fact::Fact;
 use fold::Fold;
 use pesan_feed::{Event, Handle};
 use sqlx::PgConnection;
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tracing::debug;
 use uuid::Uuid;
@@ -66,8 +65,11 @@ impl Handle for Follow {
         // Few lines are ever changed, and only inventory's facts about single lines have to mind.
         let minding: Vec<Uuid> =
             facts.iter().filter(|(_, _, fact)| fact.minds_changes()).map(|(order_id, ..)| *order_id).collect();
-        let marks = if minding.is_empty() { HashMap::new() } else { store::change::marks(conn, &minding).await? };
-        let mut fold = Fold::new(heads, lines, marks);
+        let (marks, passed) = match minding.as_slice() {
+            [] => Default::default(),
+            ids => (store::change::marks(conn, ids).await?, store::change::passed(conn, ids).await?),
+        };
+        let mut fold = Fold::new(heads, lines, marks, passed);
         let mut unknown = Vec::new();
         for (order_id, event, fact) in &facts {
             if !fold.apply(*order_id, event, fact)? {
@@ -98,7 +100,9 @@ impl Handle for Follow {
         events.extend(due::place_due(conn, &mut fold, exchanged, closed, self.books.clock.now()).await?);
         store::line::write(conn, &fold.changed_lines()).await?;
         store::order::write(conn, &fold.changed_heads()).await?;
-        store::change::pass_over(conn, fold.passed_over()).await?;
+        for (order_id, passed) in fold.passed() {
+            store::change::keep_passed(conn, order_id, passed).await?;
+        }
         pesan_feed::append(conn, &events).await?;
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = fold.changed_orders();
         Ok(())

@@ -56,6 +56,7 @@ fn add(kept: &mut Kept, fact: &Fact) -> anyhow::Result<()> {
         }
         // Only of confirmed orders, and it takes nothing yet.
         Fact::Missing(_)
+        | Fact::TakenBack(_)
         | Fact::Issued(_)
         | Fact::Delivered(_)
         | Fact::Returned(_)

@@ -15,6 +15,7 @@ use crate::line::Line;
 use crate::ops::handover::{self, offer};
 use crate::ops::{Books, answer, at_version, claim, whole_order};
 use crate::order::{Action, Head, Refusal, allows};
+use crate::passed::Passed;
 use crate::quantities::Quantities;
 use crate::store;
 use crate::store::cancellation::Intent;
@@ -231,6 +232,9 @@ impl Canceller {
             lines.iter().filter(|line| cancelled.contains(&line.line_no)).map(|line| (order_id, line)).collect();
         store::order::write(&mut tx, &[&head]).await?;
         store::line::write(&mut tx, &changed).await?;
+        if fact.whole {
+            store::change::keep_passed(&mut tx, order_id, &Passed::default()).await?;
+        }
         pesan_feed::append(&mut tx, &events).await?;
         let response = pb::CancelOrderResponse { order: Some(whole_order(&mut tx, order_id).await?) };
         answer(&mut tx, command.request_id, &response).await?;
@@ -462,7 +466,7 @@ fn apply(
         total += line.quantities;
     }
     head.standing.quantities = total;
-    let whole = total.cancelled == total.ordered;
+    let whole = total.is_cancelled();
     let (order_id, reason) = (head.order_id.to_string(), reason.to_owned());
     Ok(pb::OrderCancelled { order_id, lines: cancelled, whole, reason, revision: 0 })
 }

@@ -4,6 +4,7 @@ use crate::cancellation::Part;
 use crate::change::{Amendment, Amounts, Course, PlannedLine};
 use crate::error::Error;
 use crate::line::Line;
+use crate::passed::Passed;
 use crate::store::cancellation::Intent;
 use crate::store::column;
 use rust_decimal::Decimal;
@@ -232,33 +233,39 @@ pub async fn last_line(conn: &mut PgConnection, order_id: Uuid) -> Result<i32, E
     .await?)
 }
 
-/// Notes stock that came for claimed quantities: order, line, location, quantity.
-pub async fn pass_over(conn: &mut PgConnection, fills: &[(Uuid, Part)]) -> Result<(), Error> {
-    if fills.is_empty() {
+/// What is passed over of some orders; those of which nothing is are left out.
+pub async fn passed(conn: &mut PgConnection, order_ids: &[Uuid]) -> Result<HashMap<Uuid, Passed>, Error> {
+    let rows: Vec<(Uuid, i32, Uuid, i32)> = sqlx::query_as(
+        "select order_id, line_no, location, quantity from passed_fill where order_id = any($1) order by order_id, place",
+    )
+    .bind(order_ids)
+    .fetch_all(conn)
+    .await?;
+    let mut parts: HashMap<Uuid, Vec<Part>> = HashMap::new();
+    for (order_id, line_no, location, quantity) in rows {
+        parts.entry(order_id).or_default().push(Part { line_no, location, quantity: quantity.into() });
+    }
+    Ok(parts.into_iter().map(|(order_id, parts)| (order_id, Passed::of(parts))).collect())
+}
+
+/// Keeps what is passed over of an order, in place of what was.
+pub async fn keep_passed(conn: &mut PgConnection, order_id: Uuid, passed: &Passed) -> Result<(), Error> {
+    let parts = passed.parts();
+    sqlx::query("delete from passed_fill where order_id = $1").bind(order_id).execute(&mut *conn).await?;
+    if parts.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "insert into passed_fill (order_id, line_no, location, quantity)
-         select * from unnest($1::uuid[], $2::int4[], $3::uuid[], $4::int4[])",
+        "insert into passed_fill (order_id, line_no, location, quantity, place)
+         select $1, * from unnest($2::int4[], $3::uuid[], $4::int4[]) with ordinality",
     )
-    .bind(fills.iter().map(|(order_id, _)| *order_id).collect::<Vec<_>>())
-    .bind(fills.iter().map(|(_, fill)| fill.line_no).collect::<Vec<_>>())
-    .bind(fills.iter().map(|(_, fill)| fill.location).collect::<Vec<_>>())
-    .bind(fills.iter().map(|(_, fill)| column(fill.quantity)).collect::<Result<Vec<_>, _>>()?)
+    .bind(order_id)
+    .bind(parts.iter().map(|part| part.line_no).collect::<Vec<_>>())
+    .bind(parts.iter().map(|part| part.location).collect::<Vec<_>>())
+    .bind(parts.iter().map(|part| column(part.quantity)).collect::<Result<Vec<_>, _>>()?)
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Takes up what was passed over for an order.
-pub async fn passed_over(conn: &mut PgConnection, order_id: Uuid) -> Result<Vec<Part>, Error> {
-    let rows: Vec<(i32, Uuid, i32)> =
-        sqlx::query_as("delete from passed_fill where order_id = $1 returning line_no, location, quantity")
-            .bind(order_id)
-            .fetch_all(conn)
-            .await?;
-    let part = |(line_no, location, quantity): (i32, Uuid, i32)| Part { line_no, location, quantity: quantity.into() };
-    Ok(rows.into_iter().map(part).collect())
 }
 
 /// Takes all lines of an order away, for [`add_lines`] to write others.

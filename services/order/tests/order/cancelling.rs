@@ -3,7 +3,7 @@
 use crate::following::issue;
 use crate::peers::{ANNEX, HALL};
 use crate::suite::{LONG, Suite, order, order_of, parts, reason, start, start_with};
-use pesan_api::inventory::v1::{BackordersFilled, FilledLine};
+use pesan_api::inventory::v1::{BackordersFilled, FilledLine, ReleasedLine, ReservedAt, ShortageBooked, StockReleased};
 use pesan_api::order::v1::*;
 use sqlx::PgPool;
 use tonic::{Code, Status};
@@ -293,4 +293,49 @@ async fn nonsense_is_refused_with_paths(pool: PgPool) {
     }
     let status = cancel(&suite, request("SO-999999", &[])).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "ORDER_NOT_FOUND"));
+}
+
+#[sqlx::test(migrations = false)]
+async fn stock_for_what_was_cancelled_is_taken_when_something_waits_again(pool: PgPool) {
+    let suite = start(pool).await;
+    let customer = suite.customer("C-1").await;
+    suite.peers.inventory.stock.lock().unwrap().insert("TEA".into(), 4);
+    let placed = suite.place(order_of(&customer, &[("TEA", 7)])).await;
+    let until = async |reserved, backordered| {
+        let is_so = |order: &Order| {
+            let q = order.quantities.as_ref().unwrap();
+            (q.reserved, q.backordered) == (reserved, backordered)
+        };
+        suite.until_it(&placed.id, is_so).await
+    };
+    let short = ShortageBooked {
+        order_id: placed.id.clone(),
+        line_no: 1,
+        sku: "TEA".into(),
+        location_id: HALL.into(),
+        quantity: 1,
+        backordered: 1,
+    };
+    // Three wait, two of them are cancelled; inventory does not know that yet, and has stock for all three.
+    cancel(&suite, request(&placed.id, &[(1, 2)])).await.unwrap();
+    let line = FilledLine { line_no: 1, sku: "TEA".into(), location_id: ANNEX.into(), quantity: 3 };
+    suite.peers.inventory.feed.tell(&placed.id, &BackordersFilled { order_id: placed.id.clone(), lines: vec![line] });
+    until(5, 0).await;
+    // The next piece that waits is one that inventory takes out of the queue: of the two only one is taken back.
+    suite.peers.inventory.feed.tell(&placed.id, &short);
+    suite
+        .until_it(&placed.id, |order| {
+            order.lines[0].allocations.iter().any(|a| a.location_id == ANNEX && a.reserved == 2)
+        })
+        .await;
+    until(5, 0).await;
+    let ready: OrderLinesReady = suite.fact(&placed.id).await;
+    assert_eq!((ready.allocations[0].location_id.as_str(), ready.allocations[0].quantity), (ANNEX, 1));
+    let taken_back = vec![ReservedAt { location_id: ANNEX.into(), quantity: 1 }];
+    let line = ReleasedLine { line_no: 1, reserved: 1, backordered: 1, taken_back, ..Default::default() };
+    suite.peers.inventory.feed.tell(&placed.id, &StockReleased { order_id: placed.id.clone(), lines: vec![line] });
+    // Nothing is passed over any more.
+    suite.peers.inventory.feed.tell(&placed.id, &short);
+    until(4, 1).await;
+    suite.assert_proven().await;
 }

@@ -11,6 +11,7 @@ use crate::line::{Line, LinePromise};
 use crate::ops::handover::{self, offer};
 use crate::ops::{answer, whole_order};
 use crate::order::Order;
+use crate::passed::Passed;
 use crate::quantities::Quantities;
 use crate::store;
 use crate::store::change::{Mark, Underway};
@@ -56,8 +57,6 @@ impl Changer {
             let marks: Vec<(i32, Mark)> = promised.iter().map(|line| (line.line_no, mark)).collect();
             store::change::mark(&mut tx, order_id, &marks).await?;
         }
-        // Inventory takes it back when it reads of the cancellation.
-        store::change::passed_over(&mut tx, order_id).await?;
         let revision = if amendment.amends() { course.revision } else { order.head.amendments };
         let not_before = amendment.rescheduled.then_some(amendment.not_before);
         store::change::amend(&mut tx, order_id, revision, amendment.ship_to.as_deref(), not_before).await?;
@@ -78,10 +77,13 @@ impl Changer {
         }
         let mut events = Vec::with_capacity(3);
         if !cancelled.is_empty() {
+            if total.is_cancelled() {
+                store::change::keep_passed(&mut tx, order_id, &Passed::default()).await?;
+            }
             let fact = pb::OrderCancelled {
                 order_id: order_id.to_string(),
                 lines: cancelled,
-                whole: total.cancelled == total.ordered,
+                whole: total.is_cancelled(),
                 reason: amendment.reason.clone(),
                 revision: if change.charged { course.revision.into() } else { 0 },
             };

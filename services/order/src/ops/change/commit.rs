@@ -315,13 +315,13 @@ impl Changer {
                 }
             }
         }
-        for fill in store::change::passed_over(&mut tx, order_id).await? {
-            if let Some(line) = lines.iter_mut().find(|line| line.line_no == fill.line_no) {
-                let taken = line.fill(fill.location, fill.quantity);
-                if taken > 0 {
-                    hand_over(line, fill.location, taken);
+        if let Some(mut passed) = store::change::passed(&mut tx, &[order_id]).await?.remove(&order_id) {
+            for line in &mut lines {
+                for part in passed.catch_up(line, 0) {
+                    hand_over(line, part.location, part.quantity);
                 }
             }
+            store::change::keep_passed(&mut tx, order_id, &passed).await?;
         }
         head.standing.quantities = lines.iter().map(|line| line.quantities).sum();
         let at = self.books.clock.now();

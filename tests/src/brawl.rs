@@ -153,8 +153,7 @@ impl Hands {
         }
     }
 
-    /// Somebody finds a few pieces more than there should be. Never fewer yet: where a count takes what is promised to an
-    /// order while a change of that order is under way, the change may end with an internal error. To be mended.
+    /// Somebody finds a few pieces more or fewer than there should be.
     async fn count(&self, location_id: &str, sku: &str, dice: &mut StdRng) -> Result<(), Status> {
         let request = inventory::GetAvailabilityRequest { skus: vec![sku.into()], ..Default::default() };
         let there = self.stock.clone().get_availability(request).await?.into_inner().availabilities;

@@ -65,8 +65,8 @@ pub enum Error {
         /// Whether more may be shipped yet.
         may_come: bool,
     },
-    /// Another cancellation of the order is under way.
-    #[error("another cancellation of the order is under way")]
+    /// Another cancellation or change of the order is under way.
+    #[error("another cancellation or change of the order is under way")]
     CancellationPending,
     /// Fulfilment did not answer in time; the cancellation goes on.
     #[error("whether the order can be cancelled is not known yet: ask again with the same request_id")]

@@ -4,7 +4,7 @@ use crate::following::issue;
 use crate::peers::{ANNEX, HALL};
 use crate::suite::{LONG, Suite, eur, line, order, order_of, parts, reason, start, start_with};
 use pesan_api::fulfilment::v1 as fulfilment;
-use pesan_api::inventory::v1::{BackordersFilled, FilledLine};
+use pesan_api::inventory::v1::{BackordersFilled, FilledLine, ReservationLine};
 use pesan_api::order::v1::change::Kind;
 use pesan_api::order::v1::*;
 use pesan_api::r#type::v1::Address;
@@ -310,6 +310,29 @@ async fn stock_for_what_goes_is_passed_over_and_taken_when_it_stays(pool: PgPool
         assert_eq!(parts(&now.quantities), expected);
     }
     suite.assert_proven().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_plan_is_not_made_while_another_change_has_its_lines(pool: PgPool) {
+    let suite = start(pool).await;
+    let placed = suite.place(order(&[("TEA", 5)])).await;
+    // As it is when another change begins between the look at the order and the question to inventory.
+    let other = |sku: &str, quantity| ReservationLine {
+        line_no: 2,
+        sku: sku.into(),
+        quantity,
+        backordered: quantity,
+        ..Default::default()
+    };
+    for line in [other("MUG", 3), other("CUP", 4)] {
+        let mut reservations = suite.peers.inventory.reservations.lock().unwrap();
+        let held = &mut reservations.get_mut(&placed.id).unwrap().lines;
+        held.truncate(1);
+        held.push(line);
+        drop(reservations);
+        let status = plan(&suite, &placed.id, vec![add("MUG", 4)]).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "CANCELLATION_PENDING"));
+    }
 }
 
 #[sqlx::test(migrations = false)]

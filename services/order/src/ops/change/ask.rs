@@ -66,7 +66,8 @@ pub(super) fn promise_of(reservation: &[u8], amendment: &Amendment) -> Result<Pr
     let reservation = inventory::Reservation::decode(reservation).map_err(|_| broken())?;
     let mut lines = Vec::with_capacity(amendment.added.len());
     for wanted in &amendment.added {
-        let line = reservation.lines.iter().find(|line| line.line_no == wanted.line_no).ok_or_else(broken)?;
+        let is_it = |line: &&inventory::ReservationLine| line.line_no == wanted.line_no && line.sku == wanted.sku;
+        let line = reservation.lines.iter().find(is_it).ok_or_else(broken)?;
         let mut reserved = Vec::with_capacity(line.allocations.len());
         for allocation in line.allocations.iter().filter(|allocation| allocation.reserved > 0) {
             reserved.push((location(&allocation.location_id).ok_or_else(broken)?, allocation.reserved));

@@ -140,8 +140,9 @@ impl Changer {
         let mut results = answer.map_err(|_| Error::PeerUnavailable("inventory"))?.into_inner().results;
         match results.pop().and_then(|result| result.outcome) {
             Some(Outcome::Reservation(reservation)) => {
-                let promise = super::ask::promise_of(&reservation.encode_to_vec(), amendment)?;
-                Ok(Ok(promise.lines))
+                // A change that began since the order was read has taken the numbers of the new lines.
+                let promise = super::ask::promise_of(&reservation.encode_to_vec(), amendment);
+                Ok(Ok(promise.map_err(|_| Error::CancellationPending)?.lines))
             }
             Some(Outcome::Problem(problem)) => {
                 let reason = match problem.reason.as_str() {

@@ -30,7 +30,7 @@ target/debug/pesan with-postgres -- "${runner[@]}" "$@" 2>&1 | tee -a "$log" || 
 # One closing line for either runner: how many, and how long.
 count() {
     # nextest: "Summary [ 1.2s] 22 tests run: 22 passed, 1 failed"; cargo test: "test result: ok. 22 passed; 0 failed"
-    sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^ *(Summary|test result)' | grep -oE "[0-9]+ $1" |
+    sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^( *Summary|test result)' | grep -oE "[0-9]+ $1" |
         awk '{ sum += $1 } END { print sum + 0 }'
 }
 echo "$(count passed) passed, $(count failed) failed"

@@ -125,6 +125,16 @@ impl Suite {
         answer.order.ok_or_else(|| anyhow::anyhow!("no order in the answer"))
     }
 
+    /// Announces a return.
+    pub async fn request_return(&self, new: order::NewReturn) -> anyhow::Result<order::Return> {
+        let request = order::RequestReturnsRequest { returns: vec![new] };
+        let outcome = self.returns().request_returns(request).await?.into_inner().results.pop().and_then(|r| r.outcome);
+        match outcome {
+            Some(order::request_return_result::Outcome::Return(rma)) => Ok(rma),
+            other => anyhow::bail!("refused: {other:?}"),
+        }
+    }
+
     /// The order as it is now, by any of its names.
     pub async fn order(&self, name: &str) -> anyhow::Result<order::Order> {
         let request = order::GetOrderRequest { name: name.into(), view: order::OrderView::Full.into() };

@@ -13,7 +13,7 @@ pub struct Cell(i32, i32);
 
 impl Cell {
     /// The cell of a place.
-    #[allow(clippy::cast_possible_truncation, reason = "degrees, checked to be at most 180")]
+    #[expect(clippy::cast_possible_truncation, reason = "degrees, checked to be at most 180")]
     pub fn of((latitude, longitude): Coordinates) -> Self {
         Self((latitude * 10.0).round() as i32, (longitude * 10.0).round() as i32)
     }
@@ -163,7 +163,7 @@ fn saved_each(from: Coordinates, to: Coordinates, customers: &[(Cell, i64)]) -> 
     if quantity == 0 { 0.0 } else { customers.iter().map(saved).sum::<f64>() / as_f64(quantity) }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "for shares and averages")]
+#[expect(clippy::cast_precision_loss, reason = "for shares and averages")]
 fn as_f64(quantity: i64) -> f64 {
     quantity as f64
 }

@@ -83,22 +83,9 @@ async fn an_order_goes_from_wish_to_ledger_and_back(pool: PgPool) {
     stock_becomes(&suite, "CHAIR", (6, 0, 0)).await;
 
     // One chair comes back, broken.
-    let request = order::RequestReturnsRequest {
-        returns: vec![order::NewReturn {
-            order_name: placed.number.clone(),
-            lines: vec![order::NewReturnLine {
-                line_no: 1,
-                quantity: 1,
-                reason: "DAMAGED".into(),
-                ..Default::default()
-            }],
-            ..Default::default()
-        }],
-    };
-    let answer = suite.returns().request_returns(request).await.unwrap().into_inner();
-    let Some(order::request_return_result::Outcome::Return(rma)) = answer.results[0].outcome.clone() else {
-        panic!("refused: {answer:?}")
-    };
+    let line = order::NewReturnLine { line_no: 1, quantity: 1, reason: "DAMAGED".into(), ..Default::default() };
+    let new = order::NewReturn { order_name: placed.number.clone(), lines: vec![line], ..Default::default() };
+    let rma = suite.request_return(new).await.unwrap();
     let receive = fulfilment::ReceiveReturnRequest {
         request_id: request_id(),
         name: rma.number.clone(),

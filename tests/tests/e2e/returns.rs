@@ -45,11 +45,7 @@ async fn goods_are_exchanged_and_houses_agree(pool: PgPool) {
         }),
         ..Default::default()
     };
-    let request = order::RequestReturnsRequest { returns: vec![new] };
-    let answer = suite.returns().request_returns(request).await.unwrap().into_inner();
-    let Some(order::request_return_result::Outcome::Return(rma)) = answer.results[0].outcome.clone() else {
-        panic!("refused: {answer:?}")
-    };
+    let rma = suite.request_return(new).await.unwrap();
     let receive = fulfilment::ReceiveReturnRequest {
         request_id: request_id(),
         name: rma.number.clone(),

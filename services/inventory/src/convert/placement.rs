@@ -31,7 +31,7 @@ pub fn advice(network: &Network, told: &ItemAdvice) -> pb::PlacementAdvice {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "kilometres, to be read by people")]
+#[expect(clippy::cast_precision_loss, reason = "kilometres, to be read by people")]
 fn suggestion(network: &Network, suggested: &Move) -> pb::SuggestedMove {
     let Move { from, to, quantity, kilometres_saved_each } = *suggested;
     pb::SuggestedMove {

@@ -354,7 +354,7 @@ pub async fn requirements(
             pack_size: case.pack_size,
             firm,
             scheduled: scheduled.remove(&key).unwrap_or_else(none),
-            #[allow(clippy::cast_precision_loss, reason = "1 or 7")]
+            #[expect(clippy::cast_precision_loss, reason = "1 or 7")]
             forecast: case.demand.mean * horizon.bucket.days() as f64,
         };
         let plan = requirements::plan(&needs);

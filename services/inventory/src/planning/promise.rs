@@ -79,7 +79,7 @@ mod tests {
             let (coming, going): (Vec<i64>, Vec<i64>) = flows.into_iter().unzip();
             let before = available_to_promise(free, &coming, &going);
             let at = at % coming.len();
-            #[allow(clippy::cast_possible_truncation, reason = "a share of a small whole number")]
+            #[expect(clippy::cast_possible_truncation, reason = "a share of a small whole number")]
             let promised = (before[at].available as f64 * share) as i64;
             let mut with_promise = going.clone();
             with_promise[at] += promised;

@@ -95,7 +95,7 @@ pub fn economic_order_quantity(demand_per_year: f64, order_cost: f64, holding_co
 pub fn whole(units: f64) -> i64 {
     // A hair above a whole number is the rounding error of the arithmetic, not a unit.
     let rounded = (units - 1e-9).ceil().clamp(0.0, MOST as f64);
-    #[allow(clippy::cast_possible_truncation, reason = "clamped to 0 … 10⁹")]
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to 0 … 10⁹")]
     let whole = rounded as i64;
     whole
 }

@@ -325,11 +325,12 @@ async fn a_plan_is_not_made_while_another_change_has_its_lines(pool: PgPool) {
         ..Default::default()
     };
     for line in [other("MUG", 3), other("CUP", 4)] {
-        let mut reservations = suite.peers.inventory.reservations.lock().unwrap();
-        let held = &mut reservations.get_mut(&placed.id).unwrap().lines;
-        held.truncate(1);
-        held.push(line);
-        drop(reservations);
+        {
+            let mut reservations = suite.peers.inventory.reservations.lock().unwrap();
+            let held = &mut reservations.get_mut(&placed.id).unwrap().lines;
+            held.truncate(1);
+            held.push(line);
+        }
         let status = plan(&suite, &placed.id, vec![add("MUG", 4)]).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "CANCELLATION_PENDING"));
     }

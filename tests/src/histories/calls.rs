@@ -70,7 +70,8 @@ impl Course<'_> {
     }
 
     async fn count(&self, sku: &str, counted: i64) -> anyhow::Result<()> {
-        let count = count_stock(self.clients.counts.clone(), &self.location_id, sku, counted).await?;
+        let clients = &self.clients;
+        let count = insist(async || count_stock(clients.counts.clone(), &self.location_id, sku, counted).await).await?;
         if count.state() == inventory::CountState::Approved {
             return Ok(());
         }

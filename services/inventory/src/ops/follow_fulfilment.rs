@@ -58,8 +58,9 @@ pub async fn apply(
     facts: &[(&Event, Uuid, GoodsFact)],
 ) -> Result<bool, Error> {
     let lines = || facts.iter().flat_map(|(_, _, fact)| fact.lines());
-    inventory.learn_skus(lines().map(|line| line.sku.as_str()).collect()).await?;
-    inventory.learn_locations(lines().map(|line| line.location_id).collect()).await?;
+    inventory.learn_used(conn, lines().map(|line| line.sku.as_str()).collect()).await?;
+    inventory.learn_skus(lines().map(|line| line.sku.as_str()).collect()).await?; // what was never promised, but left
+    inventory.learn_locations_on(conn, lines().map(|line| line.location_id).collect()).await?;
 
     let mut orders: Vec<Uuid> = facts.iter().map(|(_, order_id, _)| *order_id).collect();
     orders.sort_unstable();

@@ -74,7 +74,7 @@ pub async fn apply(
     store::reservation::read_parts(conn, &mut reservations, &with_parts, None).await?;
     let fills = store::reservation::fills(conn, &backorder_cancellations(facts)).await?;
     let locations = facts.iter().flat_map(|(_, _, fact)| locations_of(fact));
-    inventory.learn_locations(locations.collect()).await?;
+    inventory.learn_locations_on(conn, locations.collect()).await?;
     let items = reservations.values().flat_map(|r| &r.parts).map(|part| part.item);
     inventory.learn(conn, items.collect(), Vec::new()).await?;
     let book = lock_stock(conn, facts, &reservations).await?;

@@ -151,6 +151,22 @@ impl Inventory {
         Ok(())
     }
 
+    /// The same for who holds a connection already, and must not wait for another one that may be waiting for him: of
+    /// items that are in use. Others are left to [`Inventory::learn_skus`].
+    async fn learn_used(&self, conn: &mut PgConnection, mut missing: Vec<&str>) -> Result<(), Error> {
+        {
+            let known = self.known();
+            missing.retain(|sku| known.item(sku).is_none());
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            let items = store::item::used(conn, &missing).await?;
+            self.remember().add_items(items);
+        }
+        Ok(())
+    }
+
     /// Makes sure that the names of these items and locations are remembered.
     async fn learn(
         &self,
@@ -187,18 +203,27 @@ impl Inventory {
         Err(Error::At { path: path.to_owned(), error: Box::new(wrong) })
     }
 
-    /// Makes sure that these locations are remembered, as far as they exist.
+    /// Makes sure that these locations are remembered, as far as they exist. Not for who holds a connection already.
     async fn learn_locations(&self, ids: Vec<Uuid>) -> Result<(), Error> {
-        let unknown = {
-            let known = self.known();
-            ids.into_iter().any(|id| known.location(id).is_none())
-        };
-        if unknown {
-            let mut conn = self.pool.acquire().await?;
-            let locations = store::location::ids(&mut conn).await?;
+        if self.knows_locations(&ids) {
+            return Ok(());
+        }
+        let mut conn = self.pool.acquire().await?;
+        self.learn_locations_on(&mut conn, ids).await
+    }
+
+    /// The same on a connection that the caller holds.
+    async fn learn_locations_on(&self, conn: &mut PgConnection, ids: Vec<Uuid>) -> Result<(), Error> {
+        if !self.knows_locations(&ids) {
+            let locations = store::location::ids(conn).await?;
             self.remember().add_locations(locations);
         }
         Ok(())
+    }
+
+    fn knows_locations(&self, ids: &[Uuid]) -> bool {
+        let known = self.known();
+        ids.iter().all(|id| known.location(*id).is_some())
     }
 }
 

@@ -139,6 +139,15 @@ pub async fn put_to_use(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<
     rows.iter().map(known).collect()
 }
 
+/// Of these items those that are in use.
+pub async fn used(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<KnownItem>> {
+    let rows = sqlx::query("select id, sku, kind, tracking, valuation from item where sku = any($1) and used")
+        .bind(skus)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(known).collect()
+}
+
 /// Items as they are now, for a look: nothing of it may be remembered.
 pub async fn look_up(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<Vec<KnownItem>> {
     let rows = sqlx::query("select id, sku, kind, tracking, valuation from item where sku = any($1)")

@@ -160,7 +160,7 @@ impl Hands {
         let request = inventory::GetAvailabilityRequest { skus: vec![sku.into()], ..Default::default() };
         let there = self.stock.clone().get_availability(request).await?.into_inner().availabilities;
         let on_hand = there.iter().flat_map(|item| &item.locations).map(|level| level.on_hand).sum::<i64>();
-        let counted = on_hand + dice.random_range(-4..=2);
+        let counted = (on_hand + dice.random_range(-4..=2)).max(0);
         let count = count_stock(self.counts.clone(), location_id, sku, counted).await?;
         if count.state() == inventory::CountState::Approved {
             return Ok(());

@@ -132,11 +132,7 @@ pub async fn put_to_use(conn: &mut PgConnection, skus: &[&str]) -> sqlx::Result<
     .bind(skus)
     .execute(&mut *conn)
     .await?;
-    let rows = sqlx::query("select id, sku, kind, tracking, valuation from item where sku = any($1)")
-        .bind(skus)
-        .fetch_all(conn)
-        .await?;
-    rows.iter().map(known).collect()
+    look_up(conn, skus).await
 }
 
 /// Of these items those that are in use.

@@ -140,9 +140,12 @@ impl Changer {
         let mut results = answer.map_err(|_| Error::PeerUnavailable("inventory"))?.into_inner().results;
         match results.pop().and_then(|result| result.outcome) {
             Some(Outcome::Reservation(reservation)) => {
-                // A change that began since the order was read has taken the numbers of the new lines.
-                let promise = super::ask::promise_of(&reservation.encode_to_vec(), amendment);
-                Ok(Ok(promise.map_err(|_| Error::CancellationPending)?.lines))
+                let promise = super::ask::promise_of(&reservation.encode_to_vec(), amendment).map_err(|error| {
+                    // A change that began since the order was read has taken the numbers of the new lines.
+                    tracing::info!(order_id = %order.head.order_id, %error, "a plan met another change");
+                    Error::CancellationPending
+                })?;
+                Ok(Ok(promise.lines))
             }
             Some(Outcome::Problem(problem)) => {
                 let reason = match problem.reason.as_str() {
